@@ -1,0 +1,3 @@
+//! Countersign: api.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Countersign: desktop.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Countersign: migrate.
+
+fn main() {}

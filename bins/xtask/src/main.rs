@@ -1,0 +1,3 @@
+//! Countersign: xtask.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Countersign: approval-core.
