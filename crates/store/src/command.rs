@@ -1,0 +1,272 @@
+//! What can be asked of the store. Every change of state is one of these.
+
+use approval_core::{
+    AccountId, ApprovalId, ChangeKind, DecisionRequest, DesktopId, Digest, KeyId, KeyRequest,
+    LogStream, NewTask, Part, PathText, Principal, Refusal, Report, RetryChanges, TaskId,
+    Timestamp, UserId,
+};
+
+use crate::key_text::KeyDigest;
+use crate::prepare::Prepared;
+use crate::views::Answer;
+
+/// A command with the credential it came with.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Whose world it is about.
+    pub account: AccountId,
+    /// The authenticated credential; it is checked again in the transaction.
+    pub principal: Principal,
+    /// Present when the caller wants a retry to be answered, not repeated.
+    pub idempotency: Option<Idempotency>,
+    /// What to do.
+    pub command: Command,
+}
+
+/// The identity of a request that may be retried (contract section 7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Idempotency {
+    /// Digest of key, method and path; the credential completes the scope.
+    pub scope: Digest,
+    /// Digest of the body.
+    pub body: Digest,
+}
+
+impl Idempotency {
+    /// The identity of a request with this `Idempotency-Key`.
+    pub fn new(key: &str, method: &str, path: &str, body: &[u8]) -> Self {
+        // a line feed is in neither of the three, so no two triples have the same text
+        let scope = format!("{key}\n{method}\n{path}");
+        Self {
+            scope: Digest::of(scope.as_bytes()),
+            body: Digest::of(body),
+        }
+    }
+}
+
+/// Everything that changes state.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Create a task.
+    CreateTask(NewTask),
+    /// Queue a task for its desktop.
+    RunTask(TaskId),
+    /// Withdraw a task.
+    CancelTask(TaskId),
+    /// Create a task from a failed or cancelled one.
+    RetryTask {
+        /// The one that failed.
+        task: TaskId,
+        /// What is different.
+        changes: RetryChanges,
+    },
+    /// Decide, by either door.
+    Decide {
+        /// Which approval.
+        target: DecisionTarget,
+        /// The decision.
+        request: DecisionRequest,
+    },
+    /// Change settings; `None` leaves one as it is.
+    ChangeSettings {
+        /// Task Approval Mode.
+        task_approval_mode: Option<bool>,
+        /// Evidence in every decision.
+        require_evidence: Option<bool>,
+    },
+    /// Add a desktop.
+    CreateDesktop {
+        /// Its name.
+        name: String,
+    },
+    /// Remove a desktop.
+    DeleteDesktop(DesktopId),
+    /// Make an API key. Its text never comes here.
+    CreateKey {
+        /// What is wished.
+        request: KeyRequest,
+        /// What is kept of the text.
+        digest: KeyDigest,
+    },
+    /// Revoke an API key.
+    RevokeKey(KeyId),
+    /// Add a person; administration only.
+    CreateUser {
+        /// The login name.
+        email: String,
+        /// PHC string of the password, if there is one yet.
+        password_hash: Option<String>,
+    },
+    /// Hand the next queued task of a desktop to a runner.
+    Claim {
+        /// Which desktop.
+        desktop: DesktopId,
+        /// SHA-256 of the lease token.
+        token: Digest,
+    },
+    /// Note that a desktop was heard from.
+    SeeDesktop(DesktopId),
+    /// Renew a lease.
+    Heartbeat(Leased),
+    /// Add log entries to the running attempt.
+    AppendLogs {
+        /// Which attempt.
+        lease: Leased,
+        /// Entries, hashed on arrival.
+        entries: Vec<LogUpload>,
+    },
+    /// Add changed files to the running attempt.
+    AddFiles {
+        /// Which attempt.
+        lease: Leased,
+        /// Files, hashed on arrival.
+        files: Vec<FileUpload>,
+    },
+    /// End the running attempt: seal the evidence and apply the rule.
+    Complete {
+        /// Which attempt.
+        lease: Leased,
+        /// What the runner says.
+        report: Report,
+        /// The output it names; absent: the standard output of the log.
+        output: Option<Vec<u8>>,
+        /// How many log entries it sent, if it says so.
+        log_entries: Option<u64>,
+        /// What was hashed before, outside the transaction.
+        prepared: Box<Prepared>,
+    },
+    /// Note when keys were last used.
+    TouchKeys(Vec<KeyId>),
+    /// Work of the server itself.
+    Sweep(Sweep),
+}
+
+/// The two doors to one decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DecisionTarget {
+    /// `POST …/tasks/:id/review`: answered with the task.
+    Task(TaskId),
+    /// `POST …/approvals/:id/resolve`: answered with the approval.
+    Approval(ApprovalId),
+}
+
+/// A runner's claim to an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leased {
+    /// The task.
+    pub task: TaskId,
+    /// SHA-256 of the lease token it sent.
+    pub token: Digest,
+}
+
+/// A log entry as it arrived.
+#[derive(Debug, Clone)]
+pub struct LogUpload {
+    /// Its number, from 0.
+    pub seq: i64,
+    /// Where it came from.
+    pub stream: LogStream,
+    /// When, by the desktop's clock.
+    pub at: Timestamp,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// Their digest.
+    pub sha256: Digest,
+}
+
+/// Some uploaded bytes and what they are.
+#[derive(Debug, Clone)]
+pub struct UploadedPart {
+    /// Length and digest.
+    pub part: Part,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl UploadedPart {
+    /// Hashes `bytes`.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self {
+            part: Part::of(&bytes),
+            bytes,
+        }
+    }
+}
+
+/// A changed file as it arrived.
+#[derive(Debug, Clone)]
+pub struct FileUpload {
+    /// Its path.
+    pub path: PathText,
+    /// Its path before a rename.
+    pub old_path: Option<PathText>,
+    /// What happened.
+    pub change: ChangeKind,
+    /// Mode now.
+    pub mode: Option<String>,
+    /// Mode before.
+    pub old_mode: Option<String>,
+    /// The diff.
+    pub diff: Option<UploadedPart>,
+    /// The content.
+    pub content: Option<UploadedPart>,
+    /// Whether the desktop cut diff or content.
+    pub truncated: bool,
+}
+
+/// Work the server finds by itself; each is checked again under the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sweep {
+    /// A lease ran out.
+    ExpireLease(TaskId),
+    /// An outage of ours may have cost a runner its lease: give it a whole one.
+    RearmLease(TaskId),
+    /// A runner did not enforce a time-out.
+    TimeOut(TaskId),
+    /// A desktop fell silent.
+    StopDesktop(DesktopId),
+    /// Answers older than a day are forgotten.
+    ForgetAnswers,
+}
+
+/// The answer to a command.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// The answer.
+    pub answer: Answer,
+    /// Whether it was given before, to the first request with this key.
+    pub replayed: bool,
+}
+
+/// Why a command has no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SubmitError {
+    /// The rules refuse it. Nothing changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The credential was revoked. Nothing changed.
+    #[error("the credential was revoked")]
+    Revoked,
+    /// The key was used for another body. Nothing changed.
+    #[error("this Idempotency-Key was used with another body")]
+    IdempotencyMismatch,
+    /// The first request with this key has not been answered yet.
+    #[error("the first request with this Idempotency-Key is still running")]
+    InProgress,
+    /// The queue is full. Nothing changed.
+    #[error("the server is busy")]
+    Busy,
+    /// The database did not answer: the outcome is unknown.
+    #[error("the database is unavailable")]
+    Unavailable,
+    /// A fault of ours, logged where it happened. Nothing changed.
+    #[error("internal error")]
+    Internal,
+}
+
+/// A new person, as administration makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreatedUser {
+    /// The id.
+    pub id: UserId,
+}

@@ -1,0 +1,270 @@
+//! What the store answers: domain state with everything a caller is shown beside it.
+//!
+//! Answers of commands are kept for idempotent retries, so these types can be written and read
+//! back; immutable text is left out and joined again.
+
+use approval_core::{
+    AccountId, Approval, Capability, ChangeKind, Decided, DesktopId, Digest, Identity, KeyId,
+    KeyKind, LogStream, Part, Principal, Settings, Status, TaskId, TaskState, TaskType, Timestamp,
+    UserId,
+};
+use serde::{Deserialize, Serialize};
+
+/// A task as it is shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskView {
+    /// The state.
+    pub state: TaskState,
+    /// The content, whole or cut.
+    #[serde(skip)]
+    pub content: String,
+    /// Whether `content` was cut.
+    #[serde(skip)]
+    pub content_truncated: bool,
+    /// Contract section 3: the flag, found on so far, or before the finish on now.
+    pub gated: bool,
+    /// The newest retries of dependencies that are not done.
+    pub blocked_by: Vec<TaskId>,
+    /// The tasks that wait for this one, or did.
+    pub dependents: Vec<Dependent>,
+    /// Feedback on the tasks this one is a retry of, oldest first.
+    pub prior_feedback: Vec<PriorFeedback>,
+    /// The approval of the last attempt.
+    pub review: Option<Approval>,
+}
+
+/// A task that depends on another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Dependent {
+    /// Its id.
+    pub id: TaskId,
+    /// Its title.
+    pub title: String,
+    /// Its type.
+    pub task_type: TaskType,
+    /// Where it will run.
+    pub desktop: DesktopId,
+    /// Where it stands.
+    pub status: Status,
+    /// Whether it starts by itself.
+    pub auto_run: bool,
+}
+
+/// What a reviewer wrote about an earlier try.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PriorFeedback {
+    /// The earlier task.
+    pub task: TaskId,
+    /// The words and whose they are.
+    pub decided: Decided,
+}
+
+/// An approval as it is shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalView {
+    /// The approval.
+    pub approval: Approval,
+    /// The task's type.
+    pub task_type: TaskType,
+    /// The task's title.
+    pub title: String,
+    /// The task's content, whole or cut.
+    #[serde(skip)]
+    pub content: String,
+    /// Where the task stands.
+    pub task_status: Status,
+    /// When the agent finished.
+    pub task_completed_at: Option<Timestamp>,
+    /// Where it ran.
+    pub desktop: DesktopId,
+    /// Its name.
+    pub desktop_name: String,
+}
+
+/// A desktop as it is shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DesktopView {
+    /// Its id.
+    pub id: DesktopId,
+    /// Its name.
+    pub name: String,
+    /// Heard from in the last 30 s.
+    pub running: bool,
+    /// When it was last heard from.
+    pub last_seen_at: Option<Timestamp>,
+    /// What a runner executes there now.
+    pub running_tasks: Vec<TaskId>,
+    /// When it was added.
+    pub created_at: Timestamp,
+}
+
+/// An API key as it is shown: never its text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeyView {
+    /// Its id.
+    pub id: KeyId,
+    /// What its owner calls it.
+    pub name: String,
+    /// Its kind.
+    pub kind: KeyKind,
+    /// What it may do.
+    pub capabilities: Vec<Capability>,
+    /// The desktop of an agent key.
+    pub desktop: Option<DesktopId>,
+    /// The last four characters of the text.
+    pub last4: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// A task handed to a runner.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimView {
+    /// The task.
+    pub task: TaskView,
+    /// The sealed attempts of its dependencies.
+    pub inputs: Vec<ClaimInput>,
+    /// When the lease ends unless a heartbeat comes.
+    pub expires_at: Timestamp,
+}
+
+/// A sealed attempt that a task builds on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClaimInput {
+    /// The dependency: its newest retry.
+    pub task: TaskId,
+    /// The attempt that was approved, or done without a gate.
+    pub attempt: u32,
+    /// Its evidence.
+    pub evidence_sha256: Digest,
+}
+
+/// The answer to a command.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Answer {
+    /// A task.
+    Task(Box<TaskView>),
+    /// An approval.
+    Approval(Box<ApprovalView>),
+    /// The settings.
+    Settings(Settings),
+    /// A desktop.
+    Desktop(DesktopView),
+    /// A key.
+    Key(KeyView),
+    /// A person.
+    User(UserId),
+    /// The next task of a desktop, if there is one. Never kept.
+    #[serde(skip)]
+    Claim(Option<Box<ClaimView>>),
+    /// A renewed lease.
+    Heartbeat {
+        /// When it ends.
+        expires_at: Timestamp,
+        /// Whether the task was cancelled.
+        cancel_requested: bool,
+    },
+    /// Taken in; there is nothing to show.
+    Accepted,
+}
+
+/// Part of a list and what comes after it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    /// The rows of this page.
+    pub items: Vec<T>,
+    /// How many rows the whole list has.
+    pub total: i64,
+    /// The id to go on from, when there is more.
+    pub next: Option<String>,
+}
+
+/// A row of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActivityRow {
+    /// From 1, without gaps.
+    pub seq: i64,
+    /// The type.
+    pub kind: String,
+    /// The payload, canonical JSON.
+    pub payload: String,
+    /// Who did it.
+    pub actor: Identity,
+    /// When.
+    pub at: Timestamp,
+    /// The hash before.
+    pub prev_hash: String,
+    /// The hash of this row.
+    pub hash: String,
+}
+
+/// Counts for the dashboard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dashboard {
+    /// How many tasks have each status, in the order of [`Status::ALL`].
+    pub tasks: Vec<(Status, i64)>,
+    /// How many approvals wait.
+    pub pending_approvals: i64,
+    /// Since when the oldest waits.
+    pub oldest_pending_at: Option<Timestamp>,
+    /// How many desktops are running.
+    pub desktops_running: i64,
+}
+
+/// The credential behind a key text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// Whose world it opens.
+    pub account: AccountId,
+    /// Which key.
+    pub key: KeyId,
+    /// Who it is and what it may do.
+    pub principal: Principal,
+}
+
+/// Which attempt of a task the sub-resources show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptView {
+    /// Where the task stands.
+    pub status: Status,
+    /// The current or last attempt.
+    pub attempt: u32,
+}
+
+/// A log entry as it was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// Its number.
+    pub seq: i64,
+    /// Where it came from.
+    pub stream: LogStream,
+    /// When, by the desktop's clock.
+    pub at: Timestamp,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A changed file as it was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileView {
+    /// Its number in the attempt, from 1, which never changes.
+    pub n: i64,
+    /// Its path.
+    pub path: Vec<u8>,
+    /// Its path before a rename.
+    pub old_path: Option<Vec<u8>>,
+    /// What happened.
+    pub change: ChangeKind,
+    /// Mode now.
+    pub mode: Option<String>,
+    /// Mode before.
+    pub old_mode: Option<String>,
+    /// The diff.
+    pub diff: Option<Vec<u8>>,
+    /// The content as it was sent.
+    pub content: Option<Part>,
+    /// Whether the desktop cut diff or content.
+    pub truncated: bool,
+}
