@@ -121,14 +121,22 @@ impl Conn {
     }
 }
 
-/// Waits this long for another process's write on SQLite, in milliseconds.
-const BUSY_TIMEOUT_MS: u32 = 5_000;
-
-/// Opens a SQLite database, creating a missing file (not its directory).
+/// What every SQLite connection sets. Foreign keys and recursive triggers are part of what the
+/// database refuses, and SQLite forgets both with the connection.
 ///
 /// WAL with `synchronous = FULL`: an acknowledged commit survives a power cut (NORMAL lost some in
 /// 12 of 30). `recursive_triggers` makes INSERT OR REPLACE fire the triggers that forbid it. The
-/// write-ahead log is folded back every 1,000 pages, which keeps the slowest batches short.
+/// write-ahead log is folded back every 1,000 pages, which keeps the slowest batches short. Another
+/// process's write is waited for 5 s.
+pub const SQLITE_PRAGMAS: &str = "\
+    PRAGMA busy_timeout = 5000;
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA foreign_keys = ON;
+    PRAGMA recursive_triggers = ON;
+    PRAGMA wal_autocheckpoint = 1000;";
+
+/// Opens a SQLite database with [`SQLITE_PRAGMAS`], creating a missing file (not its directory).
 ///
 /// # Errors
 /// [`ConnectError`] when the file cannot be opened or is not a database.
@@ -145,15 +153,8 @@ pub fn connect_sqlite(path: &Path) -> Result<SqliteConnection, ConnectError> {
     };
     let mut conn = SqliteConnection::establish(&name)
         .map_err(|error| ConnectError::new(&database(), &error))?;
-    conn.batch_execute(&format!(
-        "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS};
-         PRAGMA journal_mode = WAL;
-         PRAGMA synchronous = FULL;
-         PRAGMA foreign_keys = ON;
-         PRAGMA recursive_triggers = ON;
-         PRAGMA wal_autocheckpoint = 1000;"
-    ))
-    .map_err(|error| ConnectError::new(&database(), &error))?;
+    conn.batch_execute(SQLITE_PRAGMAS)
+        .map_err(|error| ConnectError::new(&database(), &error))?;
     Ok(conn)
 }
 

@@ -22,7 +22,7 @@ use crate::url::{DatabaseUrl, PostgresUrl};
 const ADVISORY_KEY: i64 = i64::from_be_bytes(*b"cntrsign");
 
 /// How long to wait for PostgreSQL to notice that a holder has just died.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The right to serve a database, or to change its schema; given back on drop.
 #[must_use = "dropping it gives the lock back"]

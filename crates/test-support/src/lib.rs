@@ -1,1 +1,5 @@
-//! Countersign: test-support.
+//! What tests of several crates share. A dev-dependency only.
+
+mod db;
+
+pub use db::{Engine, TestDb};

@@ -1,0 +1,207 @@
+//! The migrations: the same on both engines, and each can be undone and applied again.
+
+use std::path::Path;
+
+use store::migrations::{self, MigrationError, MigrationState};
+use store::server_lock::{LockError, ServerLock};
+use store::url::DatabaseUrl;
+use test_support::{Engine, TestDb};
+
+fn url(db: &TestDb) -> DatabaseUrl {
+    db.url().parse().unwrap()
+}
+
+/// The names of the migration directories of one engine, sorted.
+fn directories(engine: &str) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
+    let mut names: Vec<String> = std::fs::read_dir(root.join(engine))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn both_engines_have_the_same_names_and_every_migration_is_embedded() {
+    let names = directories("sqlite");
+    assert!(!names.is_empty());
+    assert_eq!(names, directories("postgres"));
+    assert_eq!(migrations::pending(&url(&TestDb::sqlite())).unwrap(), names);
+}
+
+/// Everything the schema consists of, as text: the catalogue's own definitions, without diesel's
+/// table.
+fn dump(db: &TestDb) -> Vec<Vec<Option<String>>> {
+    let queries: &[&str] = match db.engine() {
+        Engine::Sqlite => &["SELECT type, name, tbl_name, sql FROM sqlite_master
+             WHERE tbl_name <> '__diesel_schema_migrations' ORDER BY 1, 2"],
+        Engine::Postgres => &[
+            "SELECT c.relname, c.relkind, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod),
+                    a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attidentity, a.attgenerated
+             FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+             LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+             WHERE c.relnamespace = 'public'::regnamespace AND NOT a.attisdropped
+               AND c.relname NOT LIKE '\\_\\_diesel%' ORDER BY 1, 3",
+            "SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint
+             WHERE connamespace = 'public'::regnamespace
+               AND conrelid::regclass::text NOT LIKE '\\_\\_diesel%' ORDER BY 1, 2",
+            "SELECT indexdef FROM pg_indexes
+             WHERE schemaname = 'public' AND tablename NOT LIKE '\\_\\_diesel%' ORDER BY 1",
+            "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1",
+            "SELECT pg_get_functiondef(oid) FROM pg_proc
+             WHERE pronamespace = 'public'::regnamespace ORDER BY 1",
+            "SELECT typname FROM pg_type
+             WHERE typnamespace = 'public'::regnamespace AND typtype IN ('e', 'd') ORDER BY 1",
+        ],
+    };
+    queries
+        .iter()
+        .flat_map(|query| db.query(query).unwrap())
+        .collect()
+}
+
+/// Undoes the newest `depth` migrations and applies them again, for every depth.
+fn up_down_up(engine: Engine) {
+    let Some(db) = TestDb::empty(engine) else {
+        return;
+    };
+    let url = url(&db);
+    let empty = dump(&db);
+    let all = migrations::run(&url).unwrap();
+    let full = dump(&db);
+    assert_ne!(full, empty);
+    for depth in 1..=all.len() {
+        let reverted: Vec<String> = (0..depth)
+            .map(|_| migrations::revert(&url).unwrap())
+            .collect();
+        let newest_first: Vec<String> = all.iter().rev().take(depth).cloned().collect();
+        assert_eq!(reverted, newest_first);
+        if depth == all.len() {
+            assert_eq!(dump(&db), empty, "something survives the last down.sql");
+        }
+        assert_eq!(migrations::run(&url).unwrap(), all[all.len() - depth..]);
+        assert_eq!(dump(&db), full, "down and up again changes the schema");
+    }
+}
+
+#[test]
+fn up_down_up_leaves_the_same_schema_on_sqlite() {
+    up_down_up(Engine::Sqlite);
+}
+
+#[test]
+fn up_down_up_leaves_the_same_schema_on_postgres() {
+    up_down_up(Engine::Postgres);
+}
+
+#[test]
+fn reverting_nothing_is_an_error() {
+    for engine in Engine::ALL {
+        let Some(db) = TestDb::empty(engine) else {
+            continue;
+        };
+        assert!(matches!(
+            migrations::revert(&url(&db)),
+            Err(MigrationError::NothingApplied)
+        ));
+    }
+}
+
+#[test]
+fn looking_changes_nothing() {
+    let file = TestDb::sqlite();
+    migrations::status(&url(&file)).unwrap();
+    let path = file.url().strip_prefix("sqlite://").unwrap();
+    assert!(!Path::new(path).exists(), "status made a database");
+
+    if let Some(db) = TestDb::postgres() {
+        migrations::status(&url(&db)).unwrap();
+        assert_eq!(
+            db.query_scalar("SELECT to_regclass('__diesel_schema_migrations')"),
+            Ok(None)
+        );
+    }
+}
+
+#[test]
+fn a_migration_of_a_newer_release_is_accepted_and_not_reverted() {
+    for engine in Engine::ALL {
+        let Some(db) = TestDb::migrated(engine) else {
+            continue;
+        };
+        db.execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('99991231000000')")
+            .unwrap();
+        let url = url(&db);
+        assert!(migrations::pending(&url).unwrap().is_empty());
+        let last = migrations::status(&url).unwrap().pop().unwrap();
+        assert_eq!(
+            (last.name.as_str(), last.state),
+            ("99991231000000", MigrationState::Unknown)
+        );
+        assert!(migrations::run(&url).unwrap().is_empty());
+        assert!(matches!(
+            migrations::revert(&url),
+            Err(MigrationError::NotOurs(version)) if version == "99991231000000"
+        ));
+    }
+}
+
+/// The first migration fails half way, at a table that exists already: nothing of it may remain.
+#[test]
+fn a_failed_migration_leaves_nothing_behind() {
+    for engine in Engine::ALL {
+        let Some(db) = TestDb::empty(engine) else {
+            continue;
+        };
+        let names = directories("sqlite");
+        db.execute("CREATE TABLE idempotency (mine INTEGER)")
+            .unwrap();
+        let before = dump(&db);
+        match migrations::run(&url(&db)) {
+            Err(MigrationError::Failed { name, reason }) => {
+                assert_eq!(name, names[0]);
+                assert!(reason.contains("idempotency"), "{reason}");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(dump(&db), before);
+        assert_eq!(migrations::pending(&url(&db)).unwrap(), names);
+    }
+}
+
+#[test]
+fn servers_share_a_postgres_database_and_keep_migrations_out() {
+    let Some(db) = TestDb::postgres() else {
+        return;
+    };
+    let url = url(&db);
+    let mut one = ServerLock::acquire(&url).unwrap();
+    let two = ServerLock::acquire(&url).unwrap();
+    assert!(matches!(
+        ServerLock::acquire_exclusive(&url),
+        Err(LockError::InUse { .. })
+    ));
+    drop(two);
+
+    // PostgreSQL forgets the lock with the connection; `renew` takes it again.
+    db.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    .unwrap();
+    one.renew().unwrap();
+    assert!(matches!(
+        ServerLock::acquire_exclusive(&url),
+        Err(LockError::InUse { .. })
+    ));
+    drop(one);
+
+    let migrating = ServerLock::acquire_exclusive(&url).unwrap();
+    assert!(matches!(
+        ServerLock::acquire(&url),
+        Err(LockError::Migrating { .. })
+    ));
+    drop(migrating);
+    ServerLock::acquire(&url).map(drop).unwrap();
+}
