@@ -1,3 +1,52 @@
-//! Countersign: xtask.
+//! What developers and continuous integration run on the workspace: `cargo xtask COMMAND`. One
+//! module a command; the others are what the commands share.
 
-fn main() {}
+mod ci;
+mod layers;
+mod openapi;
+mod postgres;
+mod shell;
+mod steps;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use shell::{Failure, Shell};
+
+/// Tasks of the Countersign workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Test(test::Options),
+    Ci(ci::Options),
+    Openapi(openapi::Options),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match perform(&arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn perform(command: &Command) -> Result<(), Failure> {
+    let shell = Shell::new()?;
+    match command {
+        Command::Test(options) => test::run(&shell, options),
+        Command::Ci(options) => ci::run(&shell, options),
+        Command::Openapi(options) => openapi::run(&shell, options),
+    }
+}
