@@ -1,9 +1,15 @@
-//! The layers, checked against the resolved dependency graph: what a crate must *not* know, directly
-//! or through others. `deny.toml` checks the direct edges; this also sees the way round.
+//! `cargo xtask layers`: what a crate must *not* know, directly or through others, checked against
+//! the resolved dependency graph. `deny.toml` checks the direct edges; this also sees the way round.
 
 use std::collections::BTreeSet;
 
+use clap::Args;
+
 use crate::shell::{Failure, Shell, cargo};
+
+/// Check that no crate depends on what its layer must not know
+#[derive(Args)]
+pub struct Options {}
 
 /// A crate of ours and what must not be among its dependencies, at any depth.
 struct Layer {

@@ -28,6 +28,7 @@ struct Arguments {
 enum Command {
     Test(test::Options),
     Ci(ci::Options),
+    Layers(layers::Options),
     Openapi(openapi::Options),
 }
 
@@ -47,6 +48,7 @@ fn perform(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Test(options) => test::run(&shell, options),
         Command::Ci(options) => ci::run(&shell, options),
+        Command::Layers(_) => layers::check(&shell),
         Command::Openapi(options) => openapi::run(&shell, options),
     }
 }
