@@ -89,6 +89,26 @@ pub struct DecisionRequest {
     pub evidence_sha256: Option<String>,
 }
 
+impl DecisionRequest {
+    /// Approves whatever was sealed, without words.
+    pub const fn approve() -> Self {
+        Self {
+            decision: Decision::Approve,
+            feedback: None,
+            evidence_sha256: None,
+        }
+    }
+
+    /// Rejects whatever was sealed, and says why.
+    pub fn reject(feedback: impl Into<String>) -> Self {
+        Self {
+            decision: Decision::Reject,
+            feedback: Some(feedback.into()),
+            evidence_sha256: None,
+        }
+    }
+}
+
 /// Who ended the waiting, when and with which words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -136,11 +156,7 @@ impl Approval {
         settings: Settings,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        if self.status != ApprovalStatus::Pending {
-            return Err(Refusal::AlreadyDecided {
-                approval: Box::new(self.clone()),
-            });
-        }
+        self.check_pending()?;
         self.check_evidence(request.evidence_sha256.as_deref(), settings)?;
         let feedback = request
             .feedback
@@ -161,13 +177,29 @@ impl Approval {
     }
 
     /// Ends a pending approval because the task was withdrawn.
-    pub(crate) fn cancel(&mut self, reviewer: &Reviewer, now: Timestamp) {
+    ///
+    /// # Errors
+    /// [`Refusal::AlreadyDecided`].
+    pub(crate) fn cancel(&mut self, reviewer: &Reviewer, now: Timestamp) -> Result<(), Refusal> {
+        self.check_pending()?;
         self.status = ApprovalStatus::Cancelled;
         self.decided = Some(Decided {
             by: reviewer.identity().clone(),
             at: now,
             feedback: None,
         });
+        Ok(())
+    }
+
+    /// A decided approval never changes.
+    fn check_pending(&self) -> Result<(), Refusal> {
+        if self.status == ApprovalStatus::Pending {
+            Ok(())
+        } else {
+            Err(Refusal::AlreadyDecided {
+                approval: Box::new(self.clone()),
+            })
+        }
     }
 
     fn check_evidence(&self, named: Option<&str>, settings: Settings) -> Result<(), Refusal> {

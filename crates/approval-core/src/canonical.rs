@@ -24,6 +24,9 @@ pub enum Canonical<'a> {
 }
 
 impl<'a> Canonical<'a> {
+    /// The largest integer that a double holds together with all below it: 2^53.
+    pub(crate) const MAX_INT: i64 = 1 << 53;
+
     /// An object of the given members.
     pub fn object<const N: usize>(members: [(&'static str, Canonical<'a>); N]) -> Self {
         Self::Object(
@@ -46,8 +49,8 @@ impl<'a> Canonical<'a> {
 
     /// A count or a size; saturates where a double would lose digits.
     pub fn count(value: u64) -> Self {
-        const EXACT: i64 = 1 << 53;
-        Self::Int(i64::try_from(value).unwrap_or(EXACT).min(EXACT))
+        let value = i64::try_from(value).unwrap_or(Self::MAX_INT);
+        Self::Int(value.min(Self::MAX_INT))
     }
 
     /// `value` or `null`.

@@ -22,12 +22,7 @@ codes! {
 impl KeyKind {
     /// The most a key of this kind may ever have.
     pub fn ceiling(self) -> Capabilities {
-        use Capability::{TasksRead, TasksRun, TasksWrite};
-        match self {
-            Self::Human => Capabilities::ALL,
-            Self::Service => [TasksRead, TasksWrite, TasksRun].into_iter().collect(),
-            Self::Agent => [TasksRead, TasksWrite].into_iter().collect(),
-        }
+        self.actor().ceiling()
     }
 
     /// What a key of this kind has when the request names nothing.

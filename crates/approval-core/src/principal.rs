@@ -18,6 +18,19 @@ codes! {
     }
 }
 
+impl ActorKind {
+    /// The most a credential of this kind may ever have, whatever it was given (contract
+    /// section 6). The server has all but still decides nothing: see [`Reviewer`].
+    pub fn ceiling(self) -> Capabilities {
+        use Capability::{TasksRead, TasksRun, TasksWrite};
+        match self {
+            Self::Human | Self::System => Capabilities::ALL,
+            Self::Service => [TasksRead, TasksWrite, TasksRun].into_iter().collect(),
+            Self::Agent => [TasksRead, TasksWrite].into_iter().collect(),
+        }
+    }
+}
+
 codes! {
     /// One thing a credential may do.
     Capability {
@@ -172,6 +185,19 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// A signed-in person with every capability.
+    pub fn person(id: UserId, name: impl Into<String>) -> Self {
+        Self {
+            identity: Identity {
+                kind: ActorKind::Human,
+                id: PrincipalId::User(id),
+                name: name.into(),
+            },
+            capabilities: Capabilities::ALL,
+            desktop: None,
+        }
+    }
+
     /// The server itself, for leases, time-outs, dependencies and administration.
     pub fn system() -> Self {
         Self {
@@ -181,18 +207,23 @@ impl Principal {
         }
     }
 
-    /// Refuses unless the credential has `capability`.
+    /// Refuses unless the credential has `capability` and is of a kind that may have it.
     ///
     /// # Errors
-    /// [`Refusal::Forbidden`] naming the capability.
+    /// [`Refusal::Forbidden`] naming the capability, and for every use of an agent credential
+    /// without a desktop: it would not be confined.
     pub fn require(&self, capability: Capability) -> Result<(), Refusal> {
-        if self.capabilities.has(capability) {
-            Ok(())
+        let kind = self.identity.kind;
+        let reason = if !kind.ceiling().has(capability) {
+            format!("a credential of kind {kind} never has the capability {capability}")
+        } else if !self.capabilities.has(capability) {
+            format!("this credential lacks the capability {capability}")
+        } else if kind == ActorKind::Agent && self.desktop.is_none() {
+            "an agent credential must be bound to a desktop".to_owned()
         } else {
-            Err(Refusal::Forbidden(format!(
-                "this credential lacks the capability {capability}"
-            )))
-        }
+            return Ok(());
+        };
+        Err(Refusal::Forbidden(reason))
     }
 
     /// The desktop that is this credential's whole world, for an agent.

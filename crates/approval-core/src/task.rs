@@ -5,7 +5,8 @@
 
 use std::ops::Deref;
 
-use crate::approval::{Approval, Decision, DecisionRequest};
+use crate::approval::{Approval, ApprovalStatus, Decision, DecisionRequest};
+use crate::canonical::Canonical;
 use crate::codes::codes;
 use crate::dependency::Parent;
 use crate::digest::Digest;
@@ -13,7 +14,7 @@ use crate::gate::{GateReason, Settings};
 use crate::id::{ApprovalId, DesktopId, TaskId};
 use crate::limits::MAX_DEPENDENCIES;
 use crate::principal::{ActorKind, Capability, Identity, Principal, Reviewer};
-use crate::refusal::Refusal;
+use crate::refusal::{Invalid, Refusal};
 use crate::status::Status;
 use crate::timestamp::Timestamp;
 
@@ -168,6 +169,25 @@ pub struct NewTask {
     pub max_attempts: Option<i64>,
 }
 
+impl NewTask {
+    /// A wish with the defaults of contract section 3: titled by its content, ungated, without
+    /// dependencies, started by hand, blocked by a dead dependency, default limits.
+    pub fn new(task_type: TaskType, content: impl Into<String>, desktop: DesktopId) -> Self {
+        Self {
+            task_type,
+            content: content.into(),
+            title: None,
+            desktop,
+            requires_approval: false,
+            depends_on: Vec::new(),
+            auto_run: false,
+            on_dependency_failure: OnDependencyFailure::Block,
+            timeout_seconds: None,
+            max_attempts: None,
+        }
+    }
+}
+
 /// What a retry changes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RetryChanges {
@@ -184,12 +204,37 @@ pub struct RetryChanges {
 pub struct Report {
     /// Decides between review/done and failed.
     pub outcome: Outcome,
-    /// The exit code of the process.
+    /// The exit code of the process, within ±2^53 as every number of the evidence.
     pub exit_code: Option<i64>,
     /// What went wrong.
     pub error: Option<String>,
     /// Digest of the whole request, to know a repeat from another report.
     pub body: Digest,
+}
+
+impl Report {
+    /// A report of the outcome alone.
+    pub const fn new(outcome: Outcome, body: Digest) -> Self {
+        Self {
+            outcome,
+            exit_code: None,
+            error: None,
+            body,
+        }
+    }
+
+    /// Another number would be written differently by every other RFC 8785 implementation.
+    fn check(&self) -> Result<(), Refusal> {
+        let exact = -Canonical::MAX_INT..=Canonical::MAX_INT;
+        match self.exit_code.filter(|code| !exact.contains(code)) {
+            None => Ok(()),
+            Some(code) => Err(Refusal::Invalid {
+                what: Invalid::Completion,
+                field: "exitCode",
+                reason: format!("is {code}, allowed is what a JSON number holds exactly"),
+            }),
+        }
+    }
 }
 
 /// What the end of an attempt led to.
@@ -395,7 +440,7 @@ impl Task {
     /// failure goes to failed.
     ///
     /// # Errors
-    /// As [`Self::check_completion`].
+    /// As [`Self::check_completion`], then [`Refusal::Invalid`] for an exit code out of range.
     pub fn complete(
         &mut self,
         token: Digest,
@@ -407,6 +452,7 @@ impl Task {
         if self.check_completion(token, report.body, now)? {
             return Ok(Completion::Repeated);
         }
+        report.check()?;
         self.0.gated |= settings.task_approval_mode;
         self.0.exit_code = report.exit_code;
         self.0.error.clone_from(&report.error);
@@ -436,7 +482,7 @@ impl Task {
             reason: GateReason::of(self.requires_approval),
             evidence_sha256,
             created_at: now,
-            status: crate::approval::ApprovalStatus::Pending,
+            status: ApprovalStatus::Pending,
             decided: None,
         })
     }
@@ -457,8 +503,12 @@ impl Task {
         let not_in_review = Refusal::NotInReview {
             status: self.status,
         };
-        let approval = approval.filter(|a| a.task == self.id && a.attempt == self.attempt);
-        let approval = approval.ok_or(not_in_review)?;
+        let Some(approval) = self.own_approval(approval) else {
+            return Err(not_in_review);
+        };
+        if approval.status == ApprovalStatus::Pending && self.status != Status::Review {
+            return Err(not_in_review);
+        }
         approval.decide(reviewer, request, settings, now)?;
         self.become_status(match request.decision {
             Decision::Approve => Status::Done,
@@ -467,25 +517,27 @@ impl Task {
         Ok(())
     }
 
-    /// Withdraws the task. In review that is a person's decision like any other.
+    /// Withdraws the task. In review that is a person's decision like any other, and needs the
+    /// approval that it ends.
     ///
     /// # Errors
-    /// [`Refusal::Forbidden`] without the authority the state asks for,
-    /// [`Refusal::AlreadyFinal`].
+    /// [`Refusal::Forbidden`] without the authority the state asks for, [`Refusal::Invalid`] for
+    /// an agent outside its desktop, [`Refusal::AlreadyFinal`]; in review [`Refusal::NotFound`]
+    /// without the approval of this attempt and [`Refusal::AlreadyDecided`].
     pub fn cancel(
         &mut self,
         approval: Option<&mut Approval>,
         by: &Principal,
         now: Timestamp,
     ) -> Result<(), Refusal> {
-        self.check_agent_created(by)?;
         if self.status == Status::Review {
             let reviewer = Reviewer::of(by)?;
-            if let Some(approval) = approval {
-                approval.cancel(&reviewer, now);
-            }
+            let approval = self.own_approval(approval);
+            let approval = approval.ok_or(Refusal::NotFound("approval"))?;
+            approval.cancel(&reviewer, now)?;
         } else {
             by.require(Capability::TasksWrite)?;
+            self.check_agent_created(by)?;
         }
         if self.status.is_final() {
             return Err(Refusal::AlreadyFinal {
@@ -496,9 +548,11 @@ impl Task {
         Ok(())
     }
 
-    /// Cancels a pending task because a dependency is dead.
+    /// Cancels a pending task because a dependency is dead; any other stays as it is.
     pub fn cancel_by_dependency(&mut self) {
-        self.become_status(Status::Cancelled);
+        if self.status == Status::Pending {
+            self.become_status(Status::Cancelled);
+        }
     }
 
     /// Ends a lease that has run out: the task is offered again until its attempts are used up.
@@ -621,6 +675,11 @@ impl Task {
         self.0.retried_by = Some(retry.id);
         retry.0.retry_of = Some(self.id);
         retry.0.lineage = self.lineage;
+    }
+
+    /// The approval given, if it is about this attempt of this task.
+    fn own_approval<'a>(&self, approval: Option<&'a mut Approval>) -> Option<&'a mut Approval> {
+        approval.filter(|a| a.task == self.id && a.attempt == self.attempt)
     }
 
     /// An agent touches only what an agent of its desktop made (contract section 6).
