@@ -5,6 +5,7 @@
 //! hashed here is a count, a size or a sequence number far below that.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 /// A JSON value that can be written canonically.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,7 +114,8 @@ fn write_text(text: &str, out: &mut String) {
             '\u{c}' => out.push_str("\\f"),
             '\r' => out.push_str("\\r"),
             control if control < ' ' => {
-                out.push_str(&format!("\\u{:04x}", u32::from(control)));
+                // writing to a String cannot fail
+                let _ = write!(out, "\\u{:04x}", u32::from(control));
             }
             other => out.push(other),
         }

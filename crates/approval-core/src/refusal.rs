@@ -17,6 +17,8 @@ codes! {
         Desktop = "desktop",
         /// An API key.
         Key = "key",
+        /// A person.
+        User = "user",
         /// Log entries.
         Logs = "logs",
         /// Changed files.

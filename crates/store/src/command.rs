@@ -3,7 +3,7 @@
 use approval_core::{
     AccountId, ApprovalId, ChangeKind, DecisionRequest, DesktopId, Digest, KeyId, KeyRequest,
     LogStream, NewTask, Part, PathText, Principal, Refusal, Report, RetryChanges, TaskId,
-    Timestamp, UserId,
+    Timestamp,
 };
 
 use crate::key_text::KeyDigest;
@@ -141,6 +141,46 @@ pub enum Command {
     Sweep(Sweep),
 }
 
+impl Command {
+    /// What to call it in a log.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::CreateTask(_) => "create task",
+            Self::RunTask(_) => "run task",
+            Self::CancelTask(_) => "cancel task",
+            Self::RetryTask { .. } => "retry task",
+            Self::Decide { .. } => "decide",
+            Self::ChangeSettings { .. } => "change settings",
+            Self::CreateDesktop { .. } => "create desktop",
+            Self::DeleteDesktop(_) => "delete desktop",
+            Self::CreateKey { .. } => "create key",
+            Self::RevokeKey(_) => "revoke key",
+            Self::CreateUser { .. } => "create user",
+            Self::Claim { .. } => "claim",
+            Self::SeeDesktop(_) => "see desktop",
+            Self::Heartbeat(_) => "heartbeat",
+            Self::AppendLogs { .. } => "append logs",
+            Self::AddFiles { .. } => "add files",
+            Self::Complete { .. } => "complete",
+            Self::TouchKeys(_) => "touch keys",
+            Self::Sweep(_) => "sweep",
+        }
+    }
+
+    /// Bytes of uploads it carries.
+    pub(crate) fn upload_bytes(&self) -> usize {
+        match self {
+            Self::AppendLogs { entries, .. } => entries.iter().map(|e| e.bytes.len()).sum(),
+            Self::AddFiles { files, .. } => {
+                let parts = files.iter().flat_map(|f| [&f.diff, &f.content]).flatten();
+                parts.map(|part| part.bytes.len()).sum()
+            }
+            Self::Complete { output, .. } => output.as_ref().map_or(0, Vec::len),
+            _ => 0,
+        }
+    }
+}
+
 /// The two doors to one decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecisionTarget {
@@ -229,6 +269,33 @@ pub enum Sweep {
     ForgetAnswers,
 }
 
+/// A hint that something was committed; what it says is read from the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// The account's log now ends at `seq`.
+    Activity {
+        /// Whose log.
+        account: AccountId,
+        /// Its new end.
+        seq: i64,
+    },
+    /// A task may be claimable on this desktop.
+    Queued {
+        /// Which desktop.
+        desktop: DesktopId,
+    },
+    /// Log entries of this task arrived. Known to the process that took them only.
+    Uploaded {
+        /// Which task.
+        task: TaskId,
+    },
+    /// This key was revoked.
+    Revoked {
+        /// Which key.
+        key: KeyId,
+    },
+}
+
 /// The answer to a command.
 #[derive(Debug, Clone)]
 pub struct Answered {
@@ -253,6 +320,9 @@ pub enum SubmitError {
     /// The first request with this key has not been answered yet.
     #[error("the first request with this Idempotency-Key is still running")]
     InProgress,
+    /// Something was uploaded after the evidence was hashed: hash it again. Nothing changed.
+    #[error("uploads arrived while the evidence was computed")]
+    Stale,
     /// The queue is full. Nothing changed.
     #[error("the server is busy")]
     Busy,
@@ -262,11 +332,4 @@ pub enum SubmitError {
     /// A fault of ours, logged where it happened. Nothing changed.
     #[error("internal error")]
     Internal,
-}
-
-/// A new person, as administration makes one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CreatedUser {
-    /// The id.
-    pub id: UserId,
 }

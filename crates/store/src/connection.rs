@@ -47,6 +47,13 @@ impl BlockOn for DbRt {
     }
 }
 
+/// Runs a future beside the PostgreSQL connections.
+pub(crate) fn spawn_io(
+    future: impl Future<Output = ()> + Send + 'static,
+) -> tokio::task::JoinHandle<()> {
+    RUNTIME.spawn(future)
+}
+
 /// A connection to either engine. Queries are written once, inside [`on_db!`].
 #[expect(clippy::large_enum_variant, reason = "a process has a handful of them")]
 pub enum Conn {
@@ -93,6 +100,11 @@ pub struct ConnectError {
 }
 
 impl ConnectError {
+    /// A connection that was open and is not any more.
+    pub(crate) fn lost(url: &DatabaseUrl, error: &diesel::result::Error) -> Self {
+        Self::new(url, error)
+    }
+
     fn new(database: &impl ToString, reason: &impl ToString) -> Self {
         Self {
             database: database.to_string(),

@@ -50,6 +50,20 @@ pub struct Dependent {
     pub auto_run: bool,
 }
 
+impl Dependent {
+    /// What is shown of a dependent task.
+    pub(crate) fn of(task: &TaskState) -> Self {
+        Self {
+            id: task.id,
+            title: task.title.clone(),
+            task_type: task.task_type,
+            desktop: task.desktop,
+            status: task.status,
+            auto_run: task.auto_run,
+        }
+    }
+}
+
 /// What a reviewer wrote about an earlier try.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PriorFeedback {
@@ -57,6 +71,17 @@ pub struct PriorFeedback {
     pub task: TaskId,
     /// The words and whose they are.
     pub decided: Decided,
+}
+
+impl PriorFeedback {
+    /// The words behind a decision, if there are any.
+    pub(crate) fn of(approval: &Approval) -> Option<Self> {
+        let decided = approval.decided.clone().filter(|d| d.feedback.is_some())?;
+        Some(Self {
+            task: approval.task,
+            decided,
+        })
+    }
 }
 
 /// An approval as it is shown.
@@ -267,4 +292,25 @@ pub struct FileView {
     pub content: Option<Part>,
     /// Whether the desktop cut diff or content.
     pub truncated: bool,
+}
+
+impl Answer {
+    /// The task whose content this answer shows.
+    pub(crate) fn task_shown(&self) -> Option<String> {
+        match self {
+            Self::Task(view) => Some(view.state.id.to_string()),
+            Self::Approval(view) => Some(view.approval.task.to_string()),
+            _ => None,
+        }
+    }
+
+    /// Puts the content back that is not kept with the answer.
+    pub(crate) fn with_content(mut self, content: String) -> Self {
+        match &mut self {
+            Self::Task(view) => view.content = content,
+            Self::Approval(view) => view.content = content,
+            _ => {}
+        }
+        self
+    }
 }

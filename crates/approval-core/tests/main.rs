@@ -1,0 +1,13 @@
+//! The rules, held against tables and properties that were written without looking at the code.
+
+mod activity;
+mod dependencies;
+mod evidence;
+mod fixtures;
+mod invariants;
+mod keys;
+mod leases;
+mod limits;
+mod retries;
+mod texts;
+mod transitions;

@@ -1,0 +1,158 @@
+//! Administration on the database itself, also beside a running server: accounts, people, keys.
+//!
+//! The same commands through the same code as a server, as a batch of one.
+
+use approval_core::{AccountId, Principal};
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::command::{Answered, Command, Request, SubmitError};
+use crate::connection::{Conn, ConnectError, Role, on_db};
+use crate::dialect::{self, Kind, Target};
+use crate::fault::{Fault, stored};
+use crate::pool::ReadError;
+use crate::reads::Reads;
+use crate::rows::{int, text};
+use crate::schema::accounts;
+use crate::url::DatabaseUrl;
+use crate::writer::batch::Batcher;
+use crate::writer::write::PRINCIPALS;
+
+/// Longest name of an account, in characters.
+const MAX_NAME: usize = 100;
+
+const ACCOUNTS: Target = Target {
+    table: "accounts",
+    columns: &[
+        ("id", Kind::Text),
+        ("name", Kind::Text),
+        ("created_at", Kind::Int),
+    ],
+    keys: 1,
+};
+
+/// Why administration failed.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The database cannot be reached.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The command was refused or failed.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Database(String),
+    /// There is no such account.
+    #[error("there is no account {0}")]
+    NoAccount(String),
+    /// A name that cannot be used.
+    #[error("the name must have 1 to {MAX_NAME} characters, none of them a control character")]
+    Name,
+}
+
+impl From<Fault> for AdminError {
+    fn from(fault: Fault) -> Self {
+        Self::Database(fault.to_string())
+    }
+}
+
+impl From<ReadError> for AdminError {
+    fn from(error: ReadError) -> Self {
+        Self::Database(error.to_string())
+    }
+}
+
+/// A connection for administration. Everything here blocks.
+pub struct Admin {
+    url: DatabaseUrl,
+    clock: Clock,
+}
+
+impl Admin {
+    /// Administration of this database, whose migrations must have been applied.
+    pub fn new(url: DatabaseUrl) -> Self {
+        Self {
+            url,
+            clock: Clock::start(),
+        }
+    }
+
+    /// Creates an account and the `system` principal in it.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub fn create_account(&self, name: &str) -> Result<AccountId, AdminError> {
+        let length = name.chars().count();
+        if name.trim().is_empty() || length > MAX_NAME || name.chars().any(char::is_control) {
+            return Err(AdminError::Name);
+        }
+        let id: AccountId = Uuid::now_v7().into();
+        let mut conn = Conn::open(&self.url, Role::Writer)?;
+        let now = self.clock.now().micros();
+        dialect::begin(&mut conn).map_err(Fault::from)?;
+        let account = vec![text(id), text(name), int(now)];
+        let system = vec![text(id), text("system"), text("system"), text("system")];
+        ACCOUNTS
+            .insert(&mut conn, vec![account])
+            .map_err(Fault::from)?;
+        PRINCIPALS
+            .insert(&mut conn, vec![system])
+            .map_err(Fault::from)?;
+        dialect::commit(&mut conn).map_err(Fault::from)?;
+        Ok(id)
+    }
+
+    /// The account with this id or name; without one, the first.
+    ///
+    /// # Errors
+    /// [`AdminError::NoAccount`].
+    pub fn account(&self, wanted: Option<&str>) -> Result<AccountId, AdminError> {
+        let mut conn = Conn::open(&self.url, Role::Reader)?;
+        let id: Option<String> = on_db!(&mut conn, |c| {
+            let mut query = accounts::table
+                .order(accounts::id)
+                .select(accounts::id)
+                .into_boxed();
+            if let Some(wanted) = wanted {
+                query = query
+                    .filter(accounts::id.eq(wanted))
+                    .or_filter(accounts::name.eq(wanted));
+            }
+            query.first(c).optional()
+        })
+        .map_err(Fault::from)?;
+        let id = id.ok_or_else(|| AdminError::NoAccount(wanted.unwrap_or("yet").to_owned()))?;
+        Ok(stored(&id)?)
+    }
+
+    /// Runs a command as the server itself, beside whatever else runs.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub fn run(&self, account: AccountId, command: Command) -> Result<Answered, AdminError> {
+        let principal = Principal::system();
+        let request = Request {
+            account,
+            principal,
+            idempotency: None,
+            command,
+        };
+        let mut batcher = Batcher::new(self.url.clone(), self.clock);
+        let outcome = batcher.run(&[&request]).outcomes.pop();
+        Ok(outcome.unwrap_or(Err(SubmitError::Internal))?)
+    }
+
+    /// Reads something.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub fn read<T>(
+        &self,
+        read: impl FnOnce(&mut Reads<'_>) -> Result<T, ReadError>,
+    ) -> Result<T, AdminError> {
+        let mut conn = Conn::open(&self.url, Role::Reader)?;
+        Ok(read(&mut Reads::new(&mut conn))?)
+    }
+}

@@ -1,0 +1,341 @@
+//! What an attempt left behind: output, log, files, evidence.
+
+use approval_core::{
+    ChangeKind, Digest, EvidenceFile, LogStream, LogSummary, Part, PathText, TaskId, TextPart,
+    Timestamp, log_digest,
+};
+use base64::Engine;
+use diesel::{
+    BoolExpressionMethods, ExpressionMethods, JoinOnDsl, NullableExpressionMethods,
+    OptionalExtension, QueryDsl, RunQueryDsl,
+};
+
+use super::tasks::is_visible;
+use super::{Reads, Scope};
+use crate::connection::{Conn, on_db};
+use crate::fault::{Fault, stored, stored_option};
+use crate::pool::ReadError;
+use crate::prepare::Prepared;
+use crate::rows::small;
+use crate::schema::{evidence, file_bytes, files, log_entries, task_contents, tasks, uploads};
+use crate::views::{AttemptView, FileView, LogLine};
+
+/// A row of `files` without the bytes.
+type FileRow = (
+    i64,
+    Vec<u8>,
+    Option<Vec<u8>>,
+    String,
+    Option<String>,
+    Option<String>,
+    Option<i64>,
+    Option<String>,
+    Option<i64>,
+    Option<String>,
+    bool,
+);
+
+/// The columns of [`FileRow`].
+macro_rules! file_columns {
+    () => {
+        (
+            files::n,
+            files::path,
+            files::old_path,
+            files::change,
+            files::mode,
+            files::old_mode,
+            files::diff_size,
+            files::diff_sha256,
+            files::content_size,
+            files::content_sha256,
+            files::truncated,
+        )
+    };
+}
+impl Reads<'_> {
+    /// The attempt that a task's sub-resources show; `None` outside the scope.
+    pub fn attempt(
+        &mut self,
+        scope: Scope,
+        task: TaskId,
+    ) -> Result<Option<AttemptView>, ReadError> {
+        self.snapshot(|conn| {
+            if !is_visible(conn, scope, task)? {
+                return Ok(None);
+            }
+            let (status, attempt): (String, i64) = on_db!(conn, |c| tasks::table
+                .find(task.to_string())
+                .select((tasks::status, tasks::attempt))
+                .first(c))?;
+            Ok(Some(AttemptView {
+                status: stored(&status)?,
+                attempt: small(attempt)?,
+            }))
+        })
+    }
+
+    /// The output the runner named, or else the standard output of the kept log.
+    pub fn output(&mut self, task: TaskId, attempt: u32) -> Result<Vec<u8>, ReadError> {
+        self.snapshot(|conn| {
+            let named: Option<Option<Vec<u8>>> = on_db!(conn, |c| evidence::table
+                .find((task.to_string(), i64::from(attempt)))
+                .select(evidence::output)
+                .first(c)
+                .optional())?;
+            match named.flatten() {
+                Some(output) => Ok(output),
+                None => stdout(conn, task, attempt),
+            }
+        })
+    }
+
+    /// Kept log entries with a number above `after`, in order.
+    pub fn logs(
+        &mut self,
+        task: TaskId,
+        attempt: u32,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<LogLine>, ReadError> {
+        let rows: Vec<(i64, String, i64, Vec<u8>)> = on_db!(self.conn, |c| log_entries::table
+            .filter(log_entries::task_id.eq(task.to_string()))
+            .filter(log_entries::attempt.eq(i64::from(attempt)))
+            .filter(log_entries::seq.gt(after))
+            .order(log_entries::seq)
+            .limit(limit)
+            .select((
+                log_entries::seq,
+                log_entries::stream,
+                log_entries::at,
+                log_entries::bytes
+            ))
+            .load(c))
+        .map_err(Fault::from)?;
+        let lines = rows.into_iter().map(|(seq, stream, at, bytes)| {
+            Ok(LogLine {
+                seq,
+                stream: stored(&stream)?,
+                at: Timestamp::from_micros(at),
+                bytes,
+            })
+        });
+        Ok(lines.collect::<Result<_, Fault>>()?)
+    }
+
+    /// The changed files, in the order of the bytes of their paths.
+    pub fn files(&mut self, task: TaskId, attempt: u32) -> Result<Vec<FileView>, ReadError> {
+        self.snapshot(|conn| {
+            let rows: Vec<(FileRow, Option<Vec<u8>>)> = on_db!(conn, |c| files::table
+                .left_join(
+                    file_bytes::table.on(file_bytes::task_id
+                        .eq(files::task_id)
+                        .and(file_bytes::attempt.eq(files::attempt))
+                        .and(file_bytes::n.eq(files::n))
+                        .and(file_bytes::part.eq("diff"))),
+                )
+                .filter(files::task_id.eq(task.to_string()))
+                .filter(files::attempt.eq(i64::from(attempt)))
+                .order(files::n)
+                .select((file_columns!(), file_bytes::bytes.nullable()))
+                .load(c))?;
+            let mut views = rows
+                .into_iter()
+                .map(|(row, diff)| file_view(row, diff))
+                .collect::<Result<Vec<_>, Fault>>()?;
+            views.sort_by(|a, b| a.path.cmp(&b.path));
+            Ok(views)
+        })
+    }
+
+    /// The content of a changed file, if it was sent.
+    pub fn file_content(
+        &mut self,
+        task: TaskId,
+        attempt: u32,
+        n: i64,
+    ) -> Result<Option<Vec<u8>>, ReadError> {
+        let bytes = on_db!(self.conn, |c| file_bytes::table
+            .find((task.to_string(), i64::from(attempt), n, "content"))
+            .select(file_bytes::bytes)
+            .first(c)
+            .optional());
+        Ok(bytes.map_err(Fault::from)?)
+    }
+
+    /// The sealed evidence: exactly the bytes that were hashed.
+    pub fn evidence(&mut self, task: TaskId, attempt: u32) -> Result<Option<String>, ReadError> {
+        let manifest = on_db!(self.conn, |c| evidence::table
+            .find((task.to_string(), i64::from(attempt)))
+            .select(evidence::manifest)
+            .first(c)
+            .optional());
+        Ok(manifest.map_err(Fault::from)?)
+    }
+
+    /// What the current attempt of a task holds, hashed; `None` when there is no such task.
+    pub(crate) fn prepare(
+        &mut self,
+        task: TaskId,
+        output: Option<Part>,
+    ) -> Result<Option<Prepared>, ReadError> {
+        self.snapshot(|conn| {
+            let row: Option<(i64, String)> = on_db!(conn, |c| tasks::table
+                .inner_join(task_contents::table.on(task_contents::task_id.eq(tasks::id)))
+                .filter(tasks::id.eq(task.to_string()))
+                .select((tasks::attempt, task_contents::content))
+                .first(c)
+                .optional())?;
+            let Some((attempt, content)) = row else {
+                return Ok(None);
+            };
+            let attempt = small(attempt)?;
+            let uploaded: Option<(i64, i64)> = on_db!(conn, |c| uploads::table
+                .find((task.to_string(), i64::from(attempt)))
+                .select((uploads::version, uploads::log_dropped_bytes))
+                .first(c)
+                .optional())?;
+            let (version, dropped_bytes) = uploaded.unwrap_or_default();
+            let output = match output {
+                Some(part) => TextPart {
+                    part,
+                    truncated: false,
+                },
+                None => TextPart {
+                    part: Part::of(&stdout(conn, task, attempt)?),
+                    truncated: dropped_bytes > 0,
+                },
+            };
+            Ok(Some(Prepared {
+                attempt,
+                version,
+                content_sha256: Digest::of(content.as_bytes()),
+                logs: log_summary(conn, task, attempt, dropped_bytes)?,
+                output,
+                files: evidence_files(conn, task, attempt)?,
+            }))
+        })
+    }
+}
+
+fn stdout(conn: &mut Conn, task: TaskId, attempt: u32) -> Result<Vec<u8>, Fault> {
+    let entries: Vec<Vec<u8>> = on_db!(conn, |c| log_entries::table
+        .filter(log_entries::task_id.eq(task.to_string()))
+        .filter(log_entries::attempt.eq(i64::from(attempt)))
+        .filter(log_entries::stream.eq(LogStream::Stdout.as_str()))
+        .order(log_entries::seq)
+        .select(log_entries::bytes)
+        .load(c))?;
+    Ok(entries.concat())
+}
+
+fn log_summary(
+    conn: &mut Conn,
+    task: TaskId,
+    attempt: u32,
+    dropped_bytes: i64,
+) -> Result<LogSummary, Fault> {
+    let rows: Vec<(i64, String, i64, i64, String)> = on_db!(conn, |c| log_entries::table
+        .filter(log_entries::task_id.eq(task.to_string()))
+        .filter(log_entries::attempt.eq(i64::from(attempt)))
+        .order(log_entries::seq)
+        .select((
+            log_entries::seq,
+            log_entries::stream,
+            log_entries::at,
+            log_entries::size,
+            log_entries::sha256,
+        ))
+        .load(c))?;
+    let bytes: i64 = rows.iter().map(|row| row.3).sum();
+    let entries = rows.len() as u64;
+    let parsed = rows
+        .into_iter()
+        .map(|(seq, stream, at, _, sha256)| {
+            Ok((
+                seq,
+                stored(&stream)?,
+                Timestamp::from_micros(at),
+                stored(&sha256)?,
+            ))
+        })
+        .collect::<Result<Vec<(i64, LogStream, Timestamp, Digest)>, Fault>>()?;
+    Ok(LogSummary {
+        entries,
+        bytes: bytes.unsigned_abs(),
+        dropped_bytes: dropped_bytes.unsigned_abs(),
+        sha256: log_digest(parsed),
+    })
+}
+
+fn evidence_files(conn: &mut Conn, task: TaskId, attempt: u32) -> Result<Vec<EvidenceFile>, Fault> {
+    let rows: Vec<FileRow> = on_db!(conn, |c| files::table
+        .filter(files::task_id.eq(task.to_string()))
+        .filter(files::attempt.eq(i64::from(attempt)))
+        .order(files::n)
+        .select(file_columns!())
+        .load(c))?;
+    rows.into_iter().map(evidence_file).collect()
+}
+
+fn evidence_file(row: FileRow) -> Result<EvidenceFile, Fault> {
+    let (
+        _,
+        path,
+        old_path,
+        change,
+        mode,
+        old_mode,
+        diff_size,
+        diff_sha256,
+        content_size,
+        content_sha256,
+        truncated,
+    ) = row;
+    Ok(EvidenceFile {
+        path: path_text(path),
+        old_path: old_path.map(path_text),
+        change: stored(&change)?,
+        mode,
+        old_mode,
+        diff: part(diff_size, diff_sha256.as_deref())?,
+        content: part(content_size, content_sha256.as_deref())?,
+        truncated,
+    })
+}
+
+fn file_view(row: FileRow, diff: Option<Vec<u8>>) -> Result<FileView, Fault> {
+    let (n, path, old_path, change, mode, old_mode, _, _, content_size, content_sha256, truncated) =
+        row;
+    Ok(FileView {
+        n,
+        path,
+        old_path,
+        change: stored::<ChangeKind>(&change)?,
+        mode,
+        old_mode,
+        diff,
+        content: part(content_size, content_sha256.as_deref())?,
+        truncated,
+    })
+}
+
+fn part(size: Option<i64>, sha256: Option<&str>) -> Result<Option<Part>, Fault> {
+    let sha256 = stored_option(sha256)?;
+    Ok(size.zip(sha256).map(|(size, sha256)| Part {
+        bytes: size.unsigned_abs(),
+        sha256,
+    }))
+}
+
+/// A path as the evidence names it: text where it is UTF-8.
+fn path_text(bytes: Vec<u8>) -> PathText {
+    match String::from_utf8(bytes) {
+        Ok(text) => PathText::Text(text),
+        Err(error) => {
+            let bytes = error.into_bytes();
+            let base64 = base64::engine::general_purpose::STANDARD.encode(&bytes);
+            PathText::Base64 { bytes, base64 }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! API keys: lists without their texts, and the credential behind a text.
+
+use approval_core::{AccountId, Digest, Identity, KeyId, Principal, PrincipalId};
+use diesel::{
+    BoolExpressionMethods, ExpressionMethods, JoinOnDsl, OptionalExtension, QueryDsl, RunQueryDsl,
+};
+
+use super::{Reads, cut};
+use crate::connection::on_db;
+use crate::fault::{Fault, stored};
+use crate::pool::ReadError;
+use crate::schema::{api_keys, principals};
+use crate::views::{Credential, KeyView, Page};
+use crate::writer::load::{KeyRow, key_view};
+
+/// Keys that are not revoked, with the names of their principals.
+macro_rules! keys {
+    () => {
+        api_keys::table
+            .inner_join(
+                principals::table.on(principals::account_id
+                    .eq(api_keys::account_id)
+                    .and(principals::id.eq(api_keys::id))),
+            )
+            .filter(api_keys::revoked_at.is_null())
+            .select((
+                api_keys::id,
+                api_keys::account_id,
+                principals::name,
+                api_keys::kind,
+                api_keys::capabilities,
+                api_keys::desktop_id,
+                api_keys::sha256,
+                api_keys::last4,
+                api_keys::created_at,
+                api_keys::last_used_at,
+                api_keys::revoked_at,
+            ))
+    };
+}
+
+impl Reads<'_> {
+    /// The credential behind the digest of a key text; `None` for an unknown or revoked one.
+    pub fn credential(&mut self, sha256: &Digest) -> Result<Option<Credential>, ReadError> {
+        let row: Option<KeyRow> = on_db!(self.conn, |c| keys!()
+            .filter(api_keys::sha256.eq(sha256.to_string()))
+            .first(c)
+            .optional())
+        .map_err(Fault::from)?;
+        Ok(row.map(credential).transpose()?)
+    }
+
+    /// Which of some keys are revoked.
+    pub fn revoked(&mut self, keys: &[KeyId]) -> Result<Vec<KeyId>, ReadError> {
+        let ids: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        let rows: Vec<String> = on_db!(self.conn, |c| api_keys::table
+            .filter(api_keys::id.eq_any(&ids))
+            .filter(api_keys::revoked_at.is_not_null())
+            .select(api_keys::id)
+            .load(c))
+        .map_err(Fault::from)?;
+        let keys = rows.iter().map(|id| stored(id));
+        Ok(keys.collect::<Result<_, Fault>>()?)
+    }
+
+    /// A page of keys that are not revoked, in the order of their ids.
+    pub fn keys(
+        &mut self,
+        account: AccountId,
+        limit: i64,
+        after: Option<KeyId>,
+    ) -> Result<Page<KeyView>, ReadError> {
+        self.snapshot(|conn| {
+            let after = after.map(|id| id.to_string()).unwrap_or_default();
+            let total = on_db!(conn, |c| api_keys::table
+                .filter(api_keys::account_id.eq(account.to_string()))
+                .filter(api_keys::revoked_at.is_null())
+                .count()
+                .get_result(c))?;
+            let mut rows: Vec<KeyRow> = on_db!(conn, |c| keys!()
+                .filter(api_keys::account_id.eq(account.to_string()))
+                .filter(api_keys::id.gt(after))
+                .order(api_keys::id)
+                .limit(limit + 1)
+                .load(c))?;
+            let next = cut(&mut rows, limit, |row| row.0.clone());
+            let items = rows.into_iter().map(key_view).collect::<Result<_, _>>()?;
+            Ok(Page { items, total, next })
+        })
+    }
+}
+
+fn credential(row: KeyRow) -> Result<Credential, Fault> {
+    let account: AccountId = stored(&row.1)?;
+    let view = key_view(row)?;
+    let identity = Identity {
+        kind: view.kind.actor(),
+        id: PrincipalId::Key(view.id),
+        name: view.name,
+    };
+    let capabilities = view.capabilities.into_iter().collect();
+    let principal = Principal {
+        identity,
+        capabilities,
+        desktop: view.desktop,
+    };
+    Ok(Credential {
+        account,
+        key: view.id,
+        principal,
+    })
+}

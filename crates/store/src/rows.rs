@@ -1,0 +1,190 @@
+//! Rows as they are stored, and the way to and from domain state.
+
+use approval_core::{
+    ActorKind, Approval, Decided, Feedback, Identity, Lease, Task, TaskId, TaskState, Timestamp,
+};
+use diesel::{Queryable, Selectable};
+
+use crate::dialect::Cell;
+use crate::fault::{Fault, stored, stored_option};
+use crate::schema::{approvals, tasks};
+
+/// A row of `tasks`.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = tasks)]
+pub(crate) struct TaskRow {
+    pub id: String,
+    pub account_id: String,
+    pub type_: String,
+    pub title: String,
+    pub status: String,
+    pub desktop_id: String,
+    pub requires_approval: bool,
+    pub gated: bool,
+    pub auto_run: bool,
+    pub on_dependency_failure: String,
+    pub timeout_seconds: i64,
+    pub attempt: i64,
+    pub max_attempts: i64,
+    pub lease_token: Option<String>,
+    pub lease_expires_at: Option<i64>,
+    pub lease_heard: bool,
+    pub queued_seq: Option<i64>,
+    pub retry_of: Option<String>,
+    pub retried_by: Option<String>,
+    pub lineage_id: String,
+    pub created_by: String,
+    pub created_by_kind: String,
+    pub created_at: i64,
+    pub started_at: Option<i64>,
+    pub completed_at: Option<i64>,
+    pub exit_code: Option<i64>,
+    pub error: Option<String>,
+    pub evidence_sha256: Option<String>,
+    pub completed_token: Option<String>,
+    pub completed_body: Option<String>,
+}
+
+impl TaskRow {
+    /// The state behind the row; `depends_on` is joined by the caller.
+    pub(crate) fn into_state(
+        self,
+        creator: String,
+        depends_on: Vec<TaskId>,
+    ) -> Result<TaskState, Fault> {
+        let lease = match (self.lease_token.as_deref(), self.lease_expires_at) {
+            (Some(token), Some(expires_at)) => Some(Lease {
+                token: stored(token)?,
+                expires_at: Timestamp::from_micros(expires_at),
+                heard: self.lease_heard,
+            }),
+            _ => None,
+        };
+        let completed_with = match (
+            self.completed_token.as_deref(),
+            self.completed_body.as_deref(),
+        ) {
+            (Some(token), Some(body)) => Some((stored(token)?, stored(body)?)),
+            _ => None,
+        };
+        Ok(TaskState {
+            id: stored(&self.id)?,
+            task_type: stored(&self.type_)?,
+            title: self.title,
+            status: stored(&self.status)?,
+            desktop: stored(&self.desktop_id)?,
+            requires_approval: self.requires_approval,
+            gated: self.gated,
+            auto_run: self.auto_run,
+            on_dependency_failure: stored(&self.on_dependency_failure)?,
+            timeout_seconds: small(self.timeout_seconds)?,
+            attempt: small(self.attempt)?,
+            max_attempts: small(self.max_attempts)?,
+            lease,
+            retry_of: stored_option(self.retry_of.as_deref())?,
+            retried_by: stored_option(self.retried_by.as_deref())?,
+            lineage: stored(&self.lineage_id)?,
+            depends_on,
+            created_by: identity(&self.created_by_kind, &self.created_by, creator)?,
+            created_at: Timestamp::from_micros(self.created_at),
+            started_at: self.started_at.map(Timestamp::from_micros),
+            completed_at: self.completed_at.map(Timestamp::from_micros),
+            exit_code: self.exit_code,
+            error: self.error,
+            evidence_sha256: stored_option(self.evidence_sha256.as_deref())?,
+            completed_with,
+        })
+    }
+
+    /// The same, guarded by the rules.
+    pub(crate) fn into_task(self, creator: String, depends_on: Vec<TaskId>) -> Result<Task, Fault> {
+        self.into_state(creator, depends_on).map(Task::restore)
+    }
+}
+
+/// A row of `approvals`.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = approvals)]
+pub(crate) struct ApprovalRow {
+    pub id: String,
+    pub account_id: String,
+    pub task_id: String,
+    pub attempt: i64,
+    pub status: String,
+    pub reason: String,
+    pub evidence_sha256: String,
+    pub created_at: i64,
+    pub decided_at: Option<i64>,
+    pub decided_by: Option<String>,
+    pub decided_by_kind: Option<String>,
+    pub feedback: Option<String>,
+}
+
+impl ApprovalRow {
+    pub(crate) fn into_approval(self, decider: Option<String>) -> Result<Approval, Fault> {
+        let decided = match (self.decided_by, self.decided_by_kind, self.decided_at) {
+            (Some(id), Some(kind), Some(at)) => Some(Decided {
+                by: identity(&kind, &id, decider.unwrap_or_default())?,
+                at: Timestamp::from_micros(at),
+                feedback: feedback(self.feedback.as_deref())?,
+            }),
+            _ => None,
+        };
+        Ok(Approval {
+            id: stored(&self.id)?,
+            task: stored(&self.task_id)?,
+            attempt: small(self.attempt)?,
+            reason: stored(&self.reason)?,
+            evidence_sha256: stored(&self.evidence_sha256)?,
+            created_at: Timestamp::from_micros(self.created_at),
+            status: stored(&self.status)?,
+            decided,
+        })
+    }
+}
+
+fn feedback(text: Option<&str>) -> Result<Option<Feedback>, Fault> {
+    let parsed = text.map(Feedback::new).transpose();
+    parsed
+        .map(Option::flatten)
+        .map_err(|refusal| Fault::Corrupt(refusal.to_string()))
+}
+
+/// Who did something, as stored in three columns.
+pub(crate) fn identity(kind: &str, id: &str, name: String) -> Result<Identity, Fault> {
+    Ok(Identity {
+        kind: stored::<ActorKind>(kind)?,
+        id: stored(id)?,
+        name,
+    })
+}
+
+/// A number that fits 32 bits by a CHECK or by the rules.
+pub(crate) fn small(value: i64) -> Result<u32, Fault> {
+    u32::try_from(value).map_err(|_| Fault::Corrupt(format!("{value} is out of range")))
+}
+
+/// A cell with text.
+pub(crate) fn text(value: impl ToString) -> Cell {
+    Cell::Text(Some(value.to_string()))
+}
+
+/// A cell with text or nothing.
+pub(crate) fn text_option(value: Option<impl ToString>) -> Cell {
+    Cell::Text(value.map(|v| v.to_string()))
+}
+
+/// A cell with a number.
+pub(crate) fn int(value: impl Into<i64>) -> Cell {
+    Cell::Int(Some(value.into()))
+}
+
+/// A cell with a moment.
+pub(crate) fn time(value: Timestamp) -> Cell {
+    Cell::Int(Some(value.micros()))
+}
+
+/// A cell with a moment or nothing.
+pub(crate) fn time_option(value: Option<Timestamp>) -> Cell {
+    Cell::Int(value.map(Timestamp::micros))
+}

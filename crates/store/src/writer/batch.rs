@@ -1,0 +1,244 @@
+//! One transaction a batch: load, decide, write, commit, and only then answer.
+//!
+//! A refused command is an answer. An error takes the whole transaction back: a passing one is run
+//! again (decide is pure), one that a single command causes is cornered by halves, and only a lost
+//! COMMIT leaves an outcome unknown.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use super::world::World;
+use super::{bulk, decide, load, write};
+use crate::clock::Clock;
+use crate::command::{Answered, Change, Request, SubmitError};
+use crate::connection::{Conn, Role};
+use crate::dialect;
+use crate::fault::{Fault, Remedy};
+use crate::url::DatabaseUrl;
+use crate::views::Answer;
+
+/// How often a batch is run again after a passing error.
+const RETRIES: u32 = 3;
+
+/// An answer, or why there is none.
+pub(crate) type Outcome = Result<Answered, SubmitError>;
+
+/// What a committed batch leads to.
+pub(crate) struct Committed {
+    pub outcomes: Vec<Outcome>,
+    pub changes: Vec<Change>,
+}
+
+/// A connection that runs batches.
+pub(crate) struct Batcher {
+    url: DatabaseUrl,
+    conn: Option<Conn>,
+    clock: Clock,
+}
+
+/// Why a batch did not commit.
+enum Failure {
+    /// Nothing was written.
+    Before(Fault),
+    /// A decision or the code around it panicked; nothing was written.
+    Panicked,
+    /// The connection was lost while it committed.
+    Unknown(Fault),
+}
+
+impl Batcher {
+    pub(crate) fn new(url: DatabaseUrl, clock: Clock) -> Self {
+        Self {
+            url,
+            conn: None,
+            clock,
+        }
+    }
+
+    /// Runs a batch to its answers, whatever happens.
+    pub(crate) fn run(&mut self, requests: &[&Request]) -> Committed {
+        let mut retries = 0;
+        loop {
+            let failure = match self.attempt(requests) {
+                Ok(committed) => return committed,
+                Err(failure) => failure,
+            };
+            let fault = match failure {
+                Failure::Unknown(fault) => {
+                    tracing::error!(%fault, "commit failed: the outcome of a batch is unknown");
+                    self.conn = None;
+                    return refuse(requests, &SubmitError::Unavailable);
+                }
+                Failure::Panicked => return self.isolate(requests, &"panic"),
+                Failure::Before(fault) => fault,
+            };
+            match fault.remedy() {
+                Remedy::Isolate => return self.isolate(requests, &fault),
+                Remedy::Refuse => {
+                    tracing::error!(%fault, "the database has no room");
+                    return refuse(requests, &SubmitError::Unavailable);
+                }
+                Remedy::EndProcess => end_process(&fault),
+                remedy @ (Remedy::Retry | Remedy::Reconnect) => {
+                    if remedy == Remedy::Reconnect {
+                        self.conn = None;
+                    }
+                    if retries == RETRIES {
+                        tracing::error!(%fault, "a batch failed again and again");
+                        return self.give_up(requests, remedy, &fault);
+                    }
+                    tracing::warn!(%fault, retries, "running a batch again");
+                    std::thread::sleep(Duration::from_millis(10 << (2 * retries)));
+                    retries += 1;
+                }
+            }
+        }
+    }
+
+    /// A lost database costs everybody an answer; anything else is one command's fault.
+    fn give_up(&mut self, requests: &[&Request], remedy: Remedy, fault: &Fault) -> Committed {
+        if remedy == Remedy::Reconnect {
+            refuse(requests, &SubmitError::Unavailable)
+        } else {
+            self.isolate(requests, fault)
+        }
+    }
+
+    /// Runs the halves of a batch that cannot commit as a whole, until the culprit is alone.
+    fn isolate(&mut self, requests: &[&Request], cause: &dyn std::fmt::Display) -> Committed {
+        if let [request] = requests {
+            tracing::error!(%cause, command = request.command.name(), "a command failed");
+            return refuse(requests, &SubmitError::Internal);
+        }
+        let (left, right) = requests.split_at(requests.len() / 2);
+        let mut committed = self.run(left);
+        let rest = self.run(right);
+        committed.outcomes.extend(rest.outcomes);
+        committed.changes.extend(rest.changes);
+        committed
+    }
+
+    /// One try at a batch.
+    fn attempt(&mut self, requests: &[&Request]) -> Result<Committed, Failure> {
+        let clock = self.clock;
+        let conn = self.connection().map_err(Failure::Before)?;
+        let in_transaction = AssertUnwindSafe(|| {
+            dialect::begin(conn)?;
+            transact(conn, requests, clock)
+        });
+        match catch_unwind(in_transaction) {
+            Ok(Ok(committed)) => match dialect::commit(conn) {
+                Ok(()) => Ok(committed),
+                Err(error) => Err(self.commit_failed(error.into())),
+            },
+            Ok(Err(fault)) => {
+                self.roll_back();
+                Err(Failure::Before(fault))
+            }
+            Err(_) => {
+                self.roll_back();
+                Err(Failure::Panicked)
+            }
+        }
+    }
+
+    /// SQLite says what became of a transaction; a lost PostgreSQL does not.
+    fn commit_failed(&mut self, fault: Fault) -> Failure {
+        if fault.remedy() == Remedy::EndProcess {
+            end_process(&fault);
+        }
+        match &self.conn {
+            Some(Conn::Sqlite(_)) => {
+                self.roll_back();
+                Failure::Before(fault)
+            }
+            _ => Failure::Unknown(fault),
+        }
+    }
+
+    /// Takes the transaction back; a connection that cannot even do that is not used again.
+    fn roll_back(&mut self) {
+        if let Some(conn) = &mut self.conn
+            && dialect::rollback(conn).is_err()
+        {
+            self.conn = None;
+        }
+    }
+
+    fn connection(&mut self) -> Result<&mut Conn, Fault> {
+        let conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => Conn::open(&self.url, Role::Writer)?,
+        };
+        Ok(self.conn.insert(conn))
+    }
+}
+
+fn transact(conn: &mut Conn, requests: &[&Request], clock: Clock) -> Result<Committed, Fault> {
+    let mut world = load::load(conn, requests, clock.now())?;
+    let steps: Vec<Result<decide::Step<'_>, SubmitError>> = requests
+        .iter()
+        .map(|request| decide::decide(&mut world, request))
+        .collect();
+    write::write(conn, &world)?;
+    let mut outcomes = Vec::with_capacity(requests.len());
+    for (step, request) in steps.into_iter().zip(requests) {
+        outcomes.push(match step {
+            Ok(decide::Step::Answered(answered)) => Ok(answered),
+            Ok(decide::Step::Bulk(upload)) => {
+                bulk::write(conn, &mut world, request.account, &upload)?.map(|()| {
+                    decide::keep_answer(&mut world, request, &Answer::Accepted);
+                    Answered {
+                        answer: Answer::Accepted,
+                        replayed: false,
+                    }
+                })
+            }
+            Err(refused) => Err(refused),
+        });
+    }
+    write::write_answers(conn, &world)?;
+    let changes = changes(world);
+    notify(conn, &changes)?;
+    Ok(Committed { outcomes, changes })
+}
+
+/// What others must look at, once each.
+fn changes(world: World) -> Vec<Change> {
+    let heads = world.accounts.iter().filter(|(_, account)| account.changed);
+    let mut changes: Vec<Change> = heads
+        .map(|(id, account)| Change::Activity {
+            account: *id,
+            seq: account.head_seq,
+        })
+        .collect();
+    for change in world.changes {
+        if !changes.contains(&change) {
+            changes.push(change);
+        }
+    }
+    changes
+}
+
+/// PostgreSQL delivers these to the other replicas when, and only if, the batch commits.
+fn notify(conn: &mut Conn, changes: &[Change]) -> Result<(), Fault> {
+    let payload = crate::notify::encode(changes);
+    if !payload.is_empty() {
+        dialect::notify(conn, &payload)?;
+    }
+    Ok(())
+}
+
+fn refuse(requests: &[&Request], error: &SubmitError) -> Committed {
+    Committed {
+        outcomes: requests.iter().map(|_| Err(error.clone())).collect(),
+        changes: Vec::new(),
+    }
+}
+
+/// After an I/O error nobody knows what is on the disk, and a commit that "failed" may be there
+/// after a restart. A new process reads what is really there.
+fn end_process(fault: &Fault) -> ! {
+    tracing::error!(%fault, "the disk failed; ending the process so that a restart reads what is really there");
+    std::process::exit(70);
+}

@@ -1,0 +1,89 @@
+//! The writer: the one thread of a process that changes the database.
+
+pub(crate) mod batch;
+mod bulk;
+mod decide;
+pub(crate) mod load;
+mod queue;
+pub(crate) mod world;
+pub(crate) mod write;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::{broadcast, oneshot};
+
+use batch::{Batcher, Outcome};
+use queue::{Queue, Waiting};
+
+use crate::command::{Change, Request, SubmitError};
+
+/// A running writer thread and its queue.
+pub(crate) struct Writer {
+    queue: Arc<Queue>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the thread; hints of what it commits go to `changes`.
+    pub(crate) fn start(
+        batcher: Batcher,
+        changes: broadcast::Sender<Change>,
+    ) -> std::io::Result<Self> {
+        let queue = Arc::new(Queue::default());
+        let batches = Arc::clone(&queue);
+        let thread = std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || drain(&batches, batcher, &changes))?;
+        Ok(Self {
+            queue,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Queues a request and waits for its answer, which comes after the commit.
+    pub(crate) async fn submit(&self, request: Request) -> Outcome {
+        let answer = self.queue(request)?;
+        // the thread answers everything it took; it is gone only if the process is going
+        answer.await.unwrap_or(Err(SubmitError::Unavailable))
+    }
+
+    /// Queues a request; the answer comes through the channel.
+    pub(crate) fn queue(
+        &self,
+        request: Request,
+    ) -> Result<oneshot::Receiver<Outcome>, SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.push(Waiting { request, reply })?;
+        Ok(answer)
+    }
+
+    /// Answers what waits and ends the thread.
+    pub(crate) fn close(&self) {
+        self.queue.close();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the writer panicked");
+        }
+    }
+}
+
+fn drain(queue: &Queue, mut batcher: Batcher, changes: &broadcast::Sender<Change>) {
+    while let Some(batch) = queue.next_batch() {
+        let requests: Vec<&Request> = batch.iter().map(|waiting| &waiting.request).collect();
+        let committed = batcher.run(&requests);
+        for (waiting, outcome) in batch.into_iter().zip(committed.outcomes) {
+            // a caller that went away does not need its answer
+            let _gone = waiting.reply.send(outcome);
+        }
+        for change in committed.changes {
+            let _nobody_listens = changes.send(change);
+        }
+    }
+}
