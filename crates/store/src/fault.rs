@@ -38,17 +38,16 @@ impl Fault {
     /// first taken as a passing one; the writer isolates what keeps failing.
     pub(crate) fn remedy(&self) -> Remedy {
         match self {
-            Self::Corrupt(_) => Remedy::Isolate,
             Self::Connect(_) => Remedy::Reconnect,
             Self::Database(Error::DatabaseError(kind, information)) => {
-                remedy_of(kind, information.message())
+                remedy_of(*kind, information.message())
             }
-            Self::Database(_) => Remedy::Isolate,
+            Self::Database(_) | Self::Corrupt(_) => Remedy::Isolate,
         }
     }
 }
 
-fn remedy_of(kind: &DatabaseErrorKind, message: &str) -> Remedy {
+fn remedy_of(kind: DatabaseErrorKind, message: &str) -> Remedy {
     use DatabaseErrorKind as Kind;
     match kind {
         Kind::UniqueViolation

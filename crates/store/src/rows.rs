@@ -10,6 +10,7 @@ use crate::fault::{Fault, stored, stored_option};
 use crate::schema::{approvals, tasks};
 
 /// A row of `tasks`.
+#[expect(clippy::struct_excessive_bools, reason = "the columns of the table")]
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = tasks)]
 pub(crate) struct TaskRow {
@@ -121,10 +122,10 @@ pub(crate) struct ApprovalRow {
 }
 
 impl ApprovalRow {
-    pub(crate) fn into_approval(self, decider: Option<String>) -> Result<Approval, Fault> {
+    pub(crate) fn into_approval(self, decider_name: Option<String>) -> Result<Approval, Fault> {
         let decided = match (self.decided_by, self.decided_by_kind, self.decided_at) {
             (Some(id), Some(kind), Some(at)) => Some(Decided {
-                by: identity(&kind, &id, decider.unwrap_or_default())?,
+                by: identity(&kind, &id, decider_name.unwrap_or_default())?,
                 at: Timestamp::from_micros(at),
                 feedback: feedback(self.feedback.as_deref())?,
             }),
@@ -165,6 +166,10 @@ pub(crate) fn small(value: i64) -> Result<u32, Fault> {
 }
 
 /// A cell with text.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "takes values and references alike"
+)]
 pub(crate) fn text(value: impl ToString) -> Cell {
     Cell::Text(Some(value.to_string()))
 }

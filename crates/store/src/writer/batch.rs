@@ -238,6 +238,10 @@ fn refuse(requests: &[&Request], error: &SubmitError) -> Committed {
 
 /// After an I/O error nobody knows what is on the disk, and a commit that "failed" may be there
 /// after a restart. A new process reads what is really there.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no destructor may touch the failed disk"
+)]
 fn end_process(fault: &Fault) -> ! {
     tracing::error!(%fault, "the disk failed; ending the process so that a restart reads what is really there");
     std::process::exit(70);

@@ -153,13 +153,11 @@ pub(super) fn write(
         Bulk::Logs { entries, .. } => append_logs(conn, attempt, uploads, entries)?,
         Bulk::Files { files, .. } => add_files(conn, attempt, uploads, files)?,
     };
-    match refused {
-        Some(refusal) => Ok(Err(refusal.into())),
-        None => {
-            world.changes.push(Change::Uploaded { task: lease.task });
-            Ok(Ok(()))
-        }
+    if let Some(refusal) = refused {
+        return Ok(Err(refusal.into()));
     }
+    world.changes.push(Change::Uploaded { task: lease.task });
+    Ok(Ok(()))
 }
 
 #[expect(clippy::type_complexity, reason = "one row of one query")]
@@ -341,12 +339,11 @@ fn add_files(
         let Some(file) = last.remove(&path) else {
             continue;
         };
-        let (n, replaced) = match known.get(&path) {
-            Some((n, size)) => (*n, Some(*size)),
-            None => {
-                uploads.file_count += 1;
-                (uploads.file_count, None)
-            }
+        let (n, replaced) = if let Some((n, size)) = known.get(&path) {
+            (*n, Some(*size))
+        } else {
+            uploads.file_count += 1;
+            (uploads.file_count, None)
         };
         uploads.file_bytes += size_of(file) - replaced.unwrap_or(0);
         if let Some(refusal) = over_limits(&uploads, file) {

@@ -386,12 +386,9 @@ impl Loader<'_> {
         self.dependencies_of(ids)?;
         let mut dependents = self.dependents_of(ids)?;
         self.dependencies_of(&dependents)?;
-        while cascades {
+        while cascades && !dependents.is_empty() {
             let doomed = self.doomed(&dependents)?;
             dependents = self.dependents_of(&doomed)?;
-            if dependents.is_empty() {
-                break;
-            }
             self.dependencies_of(&dependents)?;
         }
         self.newest_parents()?;

@@ -31,10 +31,10 @@ impl Writer {
         changes: broadcast::Sender<Change>,
     ) -> std::io::Result<Self> {
         let queue = Arc::new(Queue::default());
-        let batches = Arc::clone(&queue);
+        let waiting = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
-            .spawn(move || drain(&batches, batcher, &changes))?;
+            .spawn(move || drain(&waiting, batcher, &changes))?;
         Ok(Self {
             queue,
             thread: Mutex::new(Some(thread)),

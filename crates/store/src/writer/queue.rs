@@ -59,7 +59,7 @@ impl Queue {
         inner.bytes += bytes;
         match &waiting.request.command {
             Command::AppendLogs { .. } | Command::AddFiles { .. } => {
-                inner.uploads.push_back(waiting)
+                inner.uploads.push_back(waiting);
             }
             _ => inner.commands.push_back(waiting),
         }
