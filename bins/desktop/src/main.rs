@@ -1,3 +1,97 @@
-//! Countersign: desktop.
+//! The Countersign runner: executes the tasks of one desktop.
+//!
+//! It reads its flags and its key and leaves the work to the crate `runner`.
 
-fn main() {}
+mod key;
+mod shutdown;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use runner::{RunnerConfig, RunnerError};
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+use tracing_subscriber::EnvFilter;
+
+use crate::key::KeyError;
+
+const AFTER_HELP: &str = "\
+The agent key of the desktop is read from the environment variable DESKTOP_API_KEY.
+SIGTERM and SIGINT end the runner; a task that is running is killed and reported as failed.
+Logs go to standard error; RUST_LOG chooses how much (default: info).";
+
+/// Executes the tasks of one desktop.
+#[derive(Debug, Parser)]
+#[command(version, after_help = AFTER_HELP)]
+struct Args {
+    /// Address of the server, http://… or https://…
+    #[arg(long, env = "SERVER", value_name = "URL")]
+    server: String,
+    /// The desktop whose tasks to execute (desk_…)
+    #[arg(long, env = "DESKTOP", value_name = "ID")]
+    desktop: String,
+    /// The folder to execute them in
+    #[arg(long, env = "WORKDIR", value_name = "DIR", default_value = ".")]
+    workdir: PathBuf,
+    /// Read the key from standard input instead of the environment
+    #[arg(long)]
+    key_stdin: bool,
+}
+
+/// Why the program ends with a failure.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error("cannot start: {0}")]
+    Start(#[from] std::io::Error),
+    #[error("{culprit}{0}", culprit = culprit(.0))]
+    Runner(#[from] RunnerError),
+}
+
+/// The variable to correct, as contract section 8 demands.
+const fn culprit(error: &RunnerError) -> &'static str {
+    match error {
+        RunnerError::KeyKind => "DESKTOP_API_KEY: ",
+        RunnerError::Workdir(_) => "WORKDIR: ",
+        RunnerError::Client(_) => "SERVER: ",
+        RunnerError::Refused(_) => "",
+    }
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(
+            EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")),
+        )
+        .init();
+    match work(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            error!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn work(args: Args) -> Result<(), Failure> {
+    let config = RunnerConfig {
+        key: key::obtain(args.key_stdin)?,
+        server: args.server,
+        desktop_id: args.desktop,
+        workdir: args.workdir,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let token = CancellationToken::new();
+        shutdown::on_signal(token.clone())?;
+        Ok(runner::run(config, token).await?)
+    })
+}
