@@ -1,3 +1,7 @@
-//! Countersign: api.
+//! The program `api`; everything is in the library beside it.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    api::main()
+}

@@ -17,8 +17,6 @@ codes! {
         Desktop = "desktop",
         /// An API key.
         Key = "key",
-        /// A person.
-        User = "user",
         /// Log entries.
         Logs = "logs",
         /// Changed files.

@@ -95,7 +95,11 @@ pub fn stranger() -> Principal {
 
 /// A prompt for [`DESKTOP`], which may be tried three times.
 pub fn wish() -> NewTask {
-    NewTask::new(TaskType::Prompt, "Write the release notes", desktop_id(DESKTOP))
+    NewTask::new(
+        TaskType::Prompt,
+        "Write the release notes",
+        desktop_id(DESKTOP),
+    )
 }
 
 /// Creates a task of its own id, without dependencies.

@@ -16,19 +16,61 @@ const TEN_YEARS: i64 = 10 * 365 * 86_400;
 /// One command. Indices are taken modulo what there is.
 #[derive(Debug, Clone)]
 enum Step {
-    Create { by: usize, flag: bool, auto_run: bool, cancel_with_parent: bool, attempts: i64, parents: Vec<usize> },
-    Run { task: usize },
-    Claim { task: usize },
-    Heartbeat { task: usize, token: usize },
-    Upload { task: usize, token: usize },
-    Complete { task: usize, token: usize, outcome: Outcome, body: u8 },
-    Decide { task: usize, approval: Option<usize>, by: usize, approve: bool, feedback: Option<String> },
-    Cancel { task: usize, approval: Option<usize>, by: usize },
-    Retry { task: usize, by: usize, open: Option<bool> },
-    LoseDesktop { task: usize },
+    Create {
+        by: usize,
+        flag: bool,
+        auto_run: bool,
+        cancel_with_parent: bool,
+        attempts: i64,
+        parents: Vec<usize>,
+    },
+    Run {
+        task: usize,
+    },
+    Claim {
+        task: usize,
+    },
+    Heartbeat {
+        task: usize,
+        token: usize,
+    },
+    Upload {
+        task: usize,
+        token: usize,
+    },
+    Complete {
+        task: usize,
+        token: usize,
+        outcome: Outcome,
+        body: u8,
+    },
+    Decide {
+        task: usize,
+        approval: Option<usize>,
+        by: usize,
+        approve: bool,
+        feedback: Option<String>,
+    },
+    Cancel {
+        task: usize,
+        approval: Option<usize>,
+        by: usize,
+    },
+    Retry {
+        task: usize,
+        by: usize,
+        open: Option<bool>,
+    },
+    LoseDesktop {
+        task: usize,
+    },
     Sweep,
-    Mode { on: bool },
-    Wait { seconds: i64 },
+    Mode {
+        on: bool,
+    },
+    Wait {
+        seconds: i64,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -38,7 +80,8 @@ fn step() -> impl Strategy<Value = Step> {
     let approval = || prop_oneof![3 => Just(None), 1 => some().prop_map(Some)];
     let parents = prop::collection::vec(some(), 0..3);
     let outcome = prop_oneof![3 => Just(Outcome::Succeeded), 1 => Just(Outcome::Failed)];
-    let wait = prop_oneof![6 => 0_i64..6, 3 => 6_i64..40, 1 => 3_000_i64..4_000, 1 => Just(TEN_YEARS)];
+    let wait =
+        prop_oneof![6 => 0_i64..6, 3 => 6_i64..40, 1 => 3_000_i64..4_000, 1 => Just(TEN_YEARS)];
     prop_oneof![
         2 => (some(), any::<bool>(), any::<bool>(), any::<bool>(), 1_i64..4, parents).prop_map(
             |(by, flag, auto_run, cancel_with_parent, attempts, parents)| Step::Create {
@@ -116,7 +159,10 @@ impl Account {
     }
 
     fn ids(&self, indices: &[usize]) -> Vec<TaskId> {
-        let mut ids: Vec<_> = indices.iter().map(|i| self.tasks[i % self.tasks.len()].id).collect();
+        let mut ids: Vec<_> = indices
+            .iter()
+            .map(|i| self.tasks[i % self.tasks.len()].id)
+            .collect();
         ids.sort();
         ids.dedup();
         ids
@@ -127,7 +173,10 @@ impl Account {
     }
 
     fn index(&self, id: TaskId) -> usize {
-        self.tasks.iter().position(|t| t.id == id).expect("no task is ever lost")
+        self.tasks
+            .iter()
+            .position(|t| t.id == id)
+            .expect("no task is ever lost")
     }
 
     /// The dependencies of a task, each as its newest retry.
@@ -137,14 +186,20 @@ impl Account {
             while let Some(next) = task.retried_by {
                 task = &self.tasks[self.index(next)];
             }
-            Parent { id: task.id, status: task.status }
+            Parent {
+                id: task.id,
+                status: task.status,
+            }
         };
         task.depends_on.iter().map(newest).collect()
     }
 
     fn create(&mut self, new: &NewTask, by: &Principal) -> Result<usize, Refusal> {
-        let known: Vec<Option<&TaskState>> =
-            new.depends_on.iter().map(|id| Some(&*self.tasks[self.index(*id)])).collect();
+        let known: Vec<Option<&TaskState>> = new
+            .depends_on
+            .iter()
+            .map(|id| Some(&*self.tasks[self.index(*id)]))
+            .collect();
         let id = task_id(100 + self.tasks.len() as u128);
         let task = Task::create(id, new, by, true, &known, self.now())?;
         self.tasks.push(task);
@@ -161,7 +216,10 @@ impl Account {
     fn approval(&self, task: usize, named: Option<usize>) -> Option<usize> {
         match named {
             Some(index) => Some(index).filter(|i| *i < self.approvals.len()),
-            None => self.approvals.iter().rposition(|a| a.task == self.tasks[task].id),
+            None => self
+                .approvals
+                .iter()
+                .rposition(|a| a.task == self.tasks[task].id),
         }
     }
 
@@ -169,7 +227,14 @@ impl Account {
         let (now, settings, count) = (self.now(), self.settings, self.tasks.len());
         let actor = |by: usize| actors().swap_remove(by % actors().len());
         match step.clone() {
-            Step::Create { by, flag, auto_run, cancel_with_parent, attempts, parents } => {
+            Step::Create {
+                by,
+                flag,
+                auto_run,
+                cancel_with_parent,
+                attempts,
+                parents,
+            } => {
                 let policy = [OnDependencyFailure::Block, OnDependencyFailure::Cancel];
                 let new = NewTask {
                     requires_approval: flag,
@@ -199,9 +264,17 @@ impl Account {
                 let token = self.token(task % count, token);
                 self.tasks[task % count].admit_upload(token, now)?;
             }
-            Step::Complete { task, token, outcome, body } => {
+            Step::Complete {
+                task,
+                token,
+                outcome,
+                body,
+            } => {
                 let (index, token) = (task % count, self.token(task % count, token));
-                let report = Report { body: Digest::of(&[body]), ..report(outcome) };
+                let report = Report {
+                    body: Digest::of(&[body]),
+                    ..report(outcome)
+                };
                 let done = self.tasks[index].complete(token, &report, evidence(), settings, now)?;
                 if let Completion::Review(_) = done {
                     let id = approval_id(self.approvals.len() as u128);
@@ -209,10 +282,24 @@ impl Account {
                     self.approvals.push(approval);
                 }
             }
-            Step::Decide { task, approval, by, approve, feedback } => {
+            Step::Decide {
+                task,
+                approval,
+                by,
+                approve,
+                feedback,
+            } => {
                 let reviewer = Reviewer::of(&actor(by))?;
-                let decision = if approve { Decision::Approve } else { Decision::Reject };
-                let request = DecisionRequest { decision, feedback, evidence_sha256: None };
+                let decision = if approve {
+                    Decision::Approve
+                } else {
+                    Decision::Reject
+                };
+                let request = DecisionRequest {
+                    decision,
+                    feedback,
+                    evidence_sha256: None,
+                };
                 let approval = self.approval(task % count, approval);
                 let approval = approval.map(|i| &mut self.approvals[i]);
                 self.tasks[task % count].decide(approval, &reviewer, &request, settings, now)?;
@@ -223,7 +310,10 @@ impl Account {
                 self.tasks[task % count].cancel(approval, &actor(by), now)?;
             }
             Step::Retry { task, by, open } => {
-                let changes = RetryChanges { requires_approval: open, ..RetryChanges::default() };
+                let changes = RetryChanges {
+                    requires_approval: open,
+                    ..RetryChanges::default()
+                };
                 let new = self.tasks[task % count].retry("again", &changes, &actor(by))?;
                 let index = self.create(&new, &actor(by))?;
                 let (old, new) = self.tasks.split_at_mut(index);
@@ -263,8 +353,14 @@ impl Account {
 /// What must hold between the moment before a step and the moment after it.
 fn check(step: &Step, refused: bool, before: &Account, after: &Account) {
     if refused {
-        assert_eq!(after.tasks, before.tasks, "a refused {step:?} changed a task");
-        assert_eq!(after.approvals, before.approvals, "a refused {step:?} changed an approval");
+        assert_eq!(
+            after.tasks, before.tasks,
+            "a refused {step:?} changed a task"
+        );
+        assert_eq!(
+            after.approvals, before.approvals,
+            "a refused {step:?} changed an approval"
+        );
     }
     check_token(step, before, after);
     for (index, (old, new)) in before.tasks.iter().zip(&after.tasks).enumerate() {
@@ -275,7 +371,10 @@ fn check(step: &Step, refused: bool, before: &Account, after: &Account) {
             assert_eq!(old, new, "a decided approval changed by {step:?}");
         }
         if old != new {
-            assert!(matches!(step, Step::Decide { .. } | Step::Cancel { .. }), "{step:?} decided");
+            assert!(
+                matches!(step, Step::Decide { .. } | Step::Cancel { .. }),
+                "{step:?} decided"
+            );
         }
     }
     for approval in &after.approvals {
@@ -284,53 +383,105 @@ fn check(step: &Step, refused: bool, before: &Account, after: &Account) {
     for task in &after.tasks {
         if task.status == Status::Done && task.gated {
             let approved = after.approvals.iter().any(|a| {
-                a.task == task.id && a.attempt == task.attempt && a.status == ApprovalStatus::Approved
+                a.task == task.id
+                    && a.attempt == task.attempt
+                    && a.status == ApprovalStatus::Approved
             });
             assert!(approved, "gated and done undecided: {task:?}");
         }
     }
 }
 
-fn check_task(step: &Step, index: usize, old: &Task, new: &Task, before: &Account, after: &Account) {
+fn check_task(
+    step: &Step,
+    index: usize,
+    old: &Task,
+    new: &Task,
+    before: &Account,
+    after: &Account,
+) {
     use Status::{Cancelled, Done, Failed, Pending, Review, Running};
     let name = format!("{step:?} on task {index}");
     let steps = [
-        (Pending, Running), (Pending, Cancelled),
-        (Running, Review), (Running, Done), (Running, Failed), (Running, Cancelled),
-        (Review, Done), (Review, Failed), (Review, Cancelled),
+        (Pending, Running),
+        (Pending, Cancelled),
+        (Running, Review),
+        (Running, Done),
+        (Running, Failed),
+        (Running, Cancelled),
+        (Review, Done),
+        (Review, Failed),
+        (Review, Cancelled),
     ];
     if old.status != new.status {
         // a cascade may take two: started by itself in the step that created or unblocked it
-        assert!(steps.contains(&(old.status, new.status)), "{name}: {} -> {}", old.status, new.status);
-        assert_eq!(new.status == Failed && old.status == Review, is_decision(step, Decision::Reject), "{name}");
+        assert!(
+            steps.contains(&(old.status, new.status)),
+            "{name}: {} -> {}",
+            old.status,
+            new.status
+        );
+        assert_eq!(
+            new.status == Failed && old.status == Review,
+            is_decision(step, Decision::Reject),
+            "{name}"
+        );
     }
     if old.status.is_final() {
-        let retried = TaskState { retried_by: new.retried_by, ..(**old).clone() };
+        let retried = TaskState {
+            retried_by: new.retried_by,
+            ..(**old).clone()
+        };
         assert_eq!(retried, **new, "{name}: a final task changed");
-        assert!(old.retried_by.is_none() || old.retried_by == new.retried_by, "{name}: retried twice");
+        assert!(
+            old.retried_by.is_none() || old.retried_by == new.retried_by,
+            "{name}: retried twice"
+        );
     }
     if old.status == Review && new.status == Done {
-        assert!(is_decision(step, Decision::Approve), "{name}: done without an approval");
+        assert!(
+            is_decision(step, Decision::Approve),
+            "{name}: done without an approval"
+        );
     }
     if old.status == Running && new.status == Done {
-        assert!(!new.gated && !before.settings.task_approval_mode, "{name}: past the gate");
+        assert!(
+            !new.gated && !before.settings.task_approval_mode,
+            "{name}: past the gate"
+        );
     }
     if old.status == Pending && new.status == Running {
         let blocked = after.parents(new).iter().any(|p| p.status != Done);
         assert!(!blocked, "{name}: a blocked task runs");
     }
     assert!(new.gated || !old.gated, "{name}: the gate opened");
-    assert!(new.gated || !new.requires_approval, "{name}: flagged and not gated");
+    assert!(
+        new.gated || !new.requires_approval,
+        "{name}: flagged and not gated"
+    );
     assert_eq!(old.requires_approval, new.requires_approval, "{name}");
     if new.attempt > old.attempt || (old.status == Running && new.status == Review) {
-        assert!(new.gated || !before.settings.task_approval_mode, "{name}: the mode was on");
+        assert!(
+            new.gated || !before.settings.task_approval_mode,
+            "{name}: the mode was on"
+        );
     }
-    assert!(new.attempt <= new.max_attempts, "{name}: attempt {}", new.attempt);
+    assert!(
+        new.attempt <= new.max_attempts,
+        "{name}: attempt {}",
+        new.attempt
+    );
     if new.created_by.kind == ActorKind::Agent {
-        assert!(new.requires_approval && new.desktop == desktop_id(1), "{name}");
+        assert!(
+            new.requires_approval && new.desktop == desktop_id(1),
+            "{name}"
+        );
     }
     if let Some(lease) = new.lease.filter(|_| new.status == Running) {
-        assert!(lease.expires_at <= after.now().plus_seconds(30), "{name}: too long a lease");
+        assert!(
+            lease.expires_at <= after.now().plus_seconds(30),
+            "{name}: too long a lease"
+        );
     }
 }
 
@@ -355,13 +506,20 @@ fn check_token(step: &Step, before: &Account, after: &Account) {
     let is_alive = lease.is_some_and(|l| l.expires_at > before.now());
     if !is_newest || !is_alive {
         assert_eq!(before.tasks, after.tasks, "{step:?} with a dead token");
-        assert_eq!(before.approvals, after.approvals, "{step:?} with a dead token");
+        assert_eq!(
+            before.approvals, after.approvals,
+            "{step:?} with a dead token"
+        );
     }
 }
 
 fn check_approval(approval: &Approval, account: &Account) {
     let same = |a: &&Approval| a.task == approval.task && a.attempt == approval.attempt;
-    assert_eq!(account.approvals.iter().filter(same).count(), 1, "two approvals of one attempt");
+    assert_eq!(
+        account.approvals.iter().filter(same).count(),
+        1,
+        "two approvals of one attempt"
+    );
     let task = &account.tasks[account.index(approval.task)];
     let expected = match approval.status {
         ApprovalStatus::Pending => Status::Review,
@@ -369,16 +527,27 @@ fn check_approval(approval: &Approval, account: &Account) {
         ApprovalStatus::Rejected => Status::Failed,
         ApprovalStatus::Cancelled => Status::Cancelled,
     };
-    assert_eq!(task.status, expected, "task and approval disagree: {approval:?}");
+    assert_eq!(
+        task.status, expected,
+        "task and approval disagree: {approval:?}"
+    );
     let Some(decided) = &approval.decided else {
-        assert_eq!(approval.status, ApprovalStatus::Pending, "decided by nobody");
+        assert_eq!(
+            approval.status,
+            ApprovalStatus::Pending,
+            "decided by nobody"
+        );
         return;
     };
     assert_ne!(approval.status, ApprovalStatus::Pending);
     assert_eq!(decided.by, human().identity, "somebody else decided");
     if let Some(feedback) = &decided.feedback {
         assert!(!feedback.as_str().trim().is_empty(), "blank feedback");
-        assert_ne!(approval.status, ApprovalStatus::Cancelled, "feedback without a decision");
+        assert_ne!(
+            approval.status,
+            ApprovalStatus::Cancelled,
+            "feedback without a decision"
+        );
     }
 }
 
@@ -409,7 +578,10 @@ fn random_sequences_reach_every_status_and_approval() {
     let mut approvals = BTreeMap::<&str, u32>::new();
     let mut fed_back = 0;
     for _ in 0..300 {
-        let steps = prop::collection::vec(step(), 80).new_tree(&mut runner).expect("steps").current();
+        let steps = prop::collection::vec(step(), 80)
+            .new_tree(&mut runner)
+            .expect("steps")
+            .current();
         let mut account = Account::new();
         for step in steps {
             let _refused = account.apply(&step).is_err();
@@ -420,11 +592,24 @@ fn random_sequences_reach_every_status_and_approval() {
         }
         for approval in &account.approvals {
             *approvals.entry(approval.status.as_str()).or_default() += 1;
-            fed_back += u32::from(approval.decided.as_ref().is_some_and(|d| d.feedback.is_some()));
+            fed_back += u32::from(
+                approval
+                    .decided
+                    .as_ref()
+                    .is_some_and(|d| d.feedback.is_some()),
+            );
         }
     }
-    assert!(Status::ALL.iter().all(|s| statuses.get(s) > Some(&20)), "{statuses:?}");
-    assert!(ApprovalStatus::ALL.iter().all(|s| approvals.get(s.as_str()) > Some(&5)), "{approvals:?}");
+    assert!(
+        Status::ALL.iter().all(|s| statuses.get(s) > Some(&20)),
+        "{statuses:?}"
+    );
+    assert!(
+        ApprovalStatus::ALL
+            .iter()
+            .all(|s| approvals.get(s.as_str()) > Some(&5)),
+        "{approvals:?}"
+    );
     assert!(fed_back > 20, "{fed_back}");
 }
 

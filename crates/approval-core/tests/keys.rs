@@ -23,7 +23,10 @@ fn most(kind: ActorKind) -> &'static [&'static str] {
 }
 
 fn set(texts: &[&str]) -> Capabilities {
-    texts.iter().map(|t| t.parse::<Capability>().expect("a capability")).collect()
+    texts
+        .iter()
+        .map(|t| t.parse::<Capability>().expect("a capability"))
+        .collect()
 }
 
 fn any_capabilities() -> impl Strategy<Value = Vec<Capability>> {
@@ -34,24 +37,32 @@ fn any_capabilities() -> impl Strategy<Value = Vec<Capability>> {
 fn any_minter() -> impl Strategy<Value = Principal> {
     // the two capabilities that minting takes are mostly there, or nearly all pairs are refused
     let minting = prop::bool::weighted(0.8);
-    (prop::sample::select(ActorKind::ALL), any_capabilities(), minting).prop_map(|(kind, mut has, minting)| {
-        if minting {
-            has.extend([Capability::KeysWrite, Capability::DesktopsWrite]);
-        }
-        principal(kind, has.into_iter().collect())
-    })
+    (
+        prop::sample::select(ActorKind::ALL),
+        any_capabilities(),
+        minting,
+    )
+        .prop_map(|(kind, mut has, minting)| {
+            if minting {
+                has.extend([Capability::KeysWrite, Capability::DesktopsWrite]);
+            }
+            principal(kind, has.into_iter().collect())
+        })
 }
 
 fn any_request() -> impl Strategy<Value = KeyRequest> {
     let kind = prop::sample::select(KeyKind::ALL);
-    (kind, prop::option::of(any_capabilities()), prop::bool::weighted(0.8)).prop_map(
-        |(kind, capabilities, right)| KeyRequest {
+    (
+        kind,
+        prop::option::of(any_capabilities()),
+        prop::bool::weighted(0.8),
+    )
+        .prop_map(|(kind, capabilities, right)| KeyRequest {
             name: "deploy".to_owned(),
             kind,
             capabilities,
             desktop: ((kind == KeyKind::Agent) == right).then(|| desktop_id(1)),
-        },
-    )
+        })
 }
 
 proptest! {
@@ -100,9 +111,16 @@ fn every_kind_holds_to_the_table_of_the_contract() {
         for capability in Capability::ALL {
             let claims_all = principal(*kind, Capabilities::ALL);
             let allowed = most(*kind).contains(&capability.as_str());
-            assert_eq!(claims_all.require(*capability).is_ok(), allowed, "{kind} {capability}");
+            assert_eq!(
+                claims_all.require(*capability).is_ok(),
+                allowed,
+                "{kind} {capability}"
+            );
             let has_none = principal(*kind, Capabilities::NONE);
-            assert!(has_none.require(*capability).is_err(), "{kind} {capability}");
+            assert!(
+                has_none.require(*capability).is_err(),
+                "{kind} {capability}"
+            );
         }
     }
     for kind in KeyKind::ALL {
@@ -114,7 +132,11 @@ fn every_kind_holds_to_the_table_of_the_contract() {
 #[test]
 fn only_a_person_with_the_capability_becomes_a_reviewer() {
     for kind in ActorKind::ALL {
-        for has in [Capabilities::NONE, [Capability::ApprovalsDecide].into_iter().collect(), Capabilities::ALL] {
+        for has in [
+            Capabilities::NONE,
+            [Capability::ApprovalsDecide].into_iter().collect(),
+            Capabilities::ALL,
+        ] {
             let credential = principal(*kind, has);
             let expected = *kind == ActorKind::Human && has != Capabilities::NONE;
             let reviewer = Reviewer::of(&credential);
@@ -141,15 +163,27 @@ fn an_unnamed_wish_gets_the_default_of_its_kind() {
     };
     let all = human();
     assert_eq!(ask(KeyKind::Human, &all), Ok(Capabilities::ALL));
-    assert_eq!(ask(KeyKind::Service, &all), Ok(set(&["tasks:read", "tasks:write", "tasks:run"])));
+    assert_eq!(
+        ask(KeyKind::Service, &all),
+        Ok(set(&["tasks:read", "tasks:write", "tasks:run"]))
+    );
     assert_eq!(ask(KeyKind::Agent, &all), Ok(Capabilities::NONE));
     let clerk = human_without(Capability::ApprovalsDecide);
     assert_eq!(ask(KeyKind::Human, &clerk), Ok(clerk.capabilities));
     let keys_only = principal(ActorKind::Human, set(&["keys:write"]));
     assert_eq!(ask(KeyKind::Service, &keys_only), Ok(Capabilities::NONE));
-    assert_eq!(ask(KeyKind::Agent, &keys_only).map_err(|r| code(&r)), Err("forbidden"));
-    assert_eq!(ask(KeyKind::Human, &service()).map_err(|r| code(&r)), Err("forbidden"));
-    assert_eq!(ask(KeyKind::Human, &Principal::system()), Ok(Capabilities::ALL));
+    assert_eq!(
+        ask(KeyKind::Agent, &keys_only).map_err(|r| code(&r)),
+        Err("forbidden")
+    );
+    assert_eq!(
+        ask(KeyKind::Human, &service()).map_err(|r| code(&r)),
+        Err("forbidden")
+    );
+    assert_eq!(
+        ask(KeyKind::Human, &Principal::system()),
+        Ok(Capabilities::ALL)
+    );
 }
 
 /// Authority is answered before the form of the request (contract section 0).
@@ -178,9 +212,15 @@ fn a_wish_beyond_the_minter_is_forbidden_and_one_beyond_the_kind_is_wrong() {
         };
         invalid_field(Invalid::Key, request.grant(&human()))
     };
-    assert_eq!(named(KeyKind::Service, &decide, false), Some("capabilities"));
+    assert_eq!(
+        named(KeyKind::Service, &decide, false),
+        Some("capabilities")
+    );
     assert_eq!(named(KeyKind::Agent, &decide, true), Some("capabilities"));
-    assert_eq!(named(KeyKind::Agent, &[Capability::TasksRun], true), Some("capabilities"));
+    assert_eq!(
+        named(KeyKind::Agent, &[Capability::TasksRun], true),
+        Some("capabilities")
+    );
     assert_eq!(named(KeyKind::Agent, &[], false), Some("desktopId"));
     assert_eq!(named(KeyKind::Human, &[], true), Some("desktopId"));
     assert_eq!(named(KeyKind::Service, &[], true), Some("desktopId"));
@@ -194,7 +234,10 @@ fn capabilities_are_a_set() {
     assert_eq!(listed, ["tasks:read", "tasks:run"]);
     assert!(Capabilities::NONE.is_subset(some) && some.is_subset(Capabilities::ALL));
     assert!(!Capabilities::ALL.is_subset(some) && !some.is_subset(set(&["tasks:read"])));
-    assert_eq!(some.intersection(set(&["tasks:read", "keys:write"])), set(&["tasks:read"]));
+    assert_eq!(
+        some.intersection(set(&["tasks:read", "keys:write"])),
+        set(&["tasks:read"])
+    );
     assert_eq!(Capabilities::ALL.iter().count(), Capability::ALL.len());
     assert_eq!(format!("{some:?}"), r#"{"tasks:read", "tasks:run"}"#);
 }

@@ -118,7 +118,8 @@ fn stand(column: &str, past: Past) -> Stand {
     if column != "pending" && column != "cancelled" {
         task.run(&[]).expect("pending");
         if column != "queued" {
-            task.claim(token(1), mode(past.mode_at_claim), at(0)).expect("queued");
+            task.claim(token(1), mode(past.mode_at_claim), at(0))
+                .expect("queued");
             gated |= past.mode_at_claim;
         }
     }
@@ -128,13 +129,15 @@ fn stand(column: &str, past: Past) -> Stand {
         "held" | "last" => assert_eq!(task.heartbeat(token(1), at(1)), Ok(false)),
         "failed" => {
             let report = report(Outcome::Failed);
-            task.complete(token(1), &report, evidence(), MODE_OFF, at(1)).expect("held");
+            task.complete(token(1), &report, evidence(), MODE_OFF, at(1))
+                .expect("held");
         }
         "cancelled" | "withdrawn" => task.cancel(None, &human(), at(1)).expect("open"),
         "done" | "review" | "rejected" | "recalled" => {
             let report = report(Outcome::Succeeded);
             // what nothing else gates is gated by the mode at the finish
-            task.complete(token(1), &report, evidence(), mode(asks), at(1)).expect("held");
+            task.complete(token(1), &report, evidence(), mode(asks), at(1))
+                .expect("held");
             gated |= asks;
             approval = task.open_approval(approval_id(1), at(1));
         }
@@ -147,10 +150,12 @@ fn stand(column: &str, past: Past) -> Stand {
     };
     if let Some(decision) = decision {
         let reviewer = Reviewer::of(&human()).expect("a person");
-        task.decide(approval.as_mut(), &reviewer, &decision, MODE_OFF, at(2)).expect("in review");
+        task.decide(approval.as_mut(), &reviewer, &decision, MODE_OFF, at(2))
+            .expect("in review");
     }
     if column == "recalled" {
-        task.cancel(approval.as_mut(), &human(), at(2)).expect("in review");
+        task.cancel(approval.as_mut(), &human(), at(2))
+            .expect("in review");
     }
     Stand {
         task,
@@ -174,7 +179,12 @@ fn status_of(column: &str) -> Status {
 
 /// Gives the command as the server does: authority first, then the rule. The answer says what a
 /// retry wishes for.
-fn give(command: &str, by: &Principal, on: bool, s: &mut Stand) -> Result<Option<NewTask>, Refusal> {
+fn give(
+    command: &str,
+    by: &Principal,
+    on: bool,
+    s: &mut Stand,
+) -> Result<Option<NewTask>, Refusal> {
     let (verb, when) = match command.rsplit_once('-') {
         Some((verb, suffix @ ("late" | "alien" | "early" | "blocked"))) => (verb, suffix),
         _ => (command, ""),
@@ -196,7 +206,11 @@ fn give(command: &str, by: &Principal, on: bool, s: &mut Stand) -> Result<Option
                 status: Status::Review,
             };
             by.require(Capability::TasksRun)?;
-            task.run(if when == "blocked" { std::slice::from_ref(&parent) } else { &[] })?;
+            task.run(if when == "blocked" {
+                std::slice::from_ref(&parent)
+            } else {
+                &[]
+            })?;
         }
         "claim" => task.claim(token(2), settings, now)?,
         "heartbeat" => {
@@ -204,15 +218,29 @@ fn give(command: &str, by: &Principal, on: bool, s: &mut Stand) -> Result<Option
             assert_eq!(task.heartbeat(key, now)?, cancelled);
         }
         "upload" => task.admit_upload(key, now)?,
-        "succeed" => drop(task.complete(key, &report(Outcome::Succeeded), evidence(), settings, now)?),
+        "succeed" => {
+            drop(task.complete(key, &report(Outcome::Succeeded), evidence(), settings, now)?)
+        }
         "fail" => drop(task.complete(key, &report(Outcome::Failed), evidence(), settings, now)?),
         "approve" => {
             let reviewer = Reviewer::of(by)?;
-            task.decide(approval, &reviewer, &DecisionRequest::approve(), settings, now)?;
+            task.decide(
+                approval,
+                &reviewer,
+                &DecisionRequest::approve(),
+                settings,
+                now,
+            )?;
         }
         "reject" => {
             let reviewer = Reviewer::of(by)?;
-            task.decide(approval, &reviewer, &DecisionRequest::reject("no"), settings, now)?;
+            task.decide(
+                approval,
+                &reviewer,
+                &DecisionRequest::reject("no"),
+                settings,
+                now,
+            )?;
         }
         "cancel" => task.cancel(approval, by, now)?,
         "retry" => return task.retry("again", &RetryChanges::default(), by).map(Some),
@@ -232,7 +260,11 @@ fn check(cell: &str, column: &str, command: &str, by: &str, past: Past, on: bool
         past.by_agent, past.flag, past.mode_at_claim
     );
     let before = stand(column, past);
-    assert_eq!(before.task.status, status_of(column), "{name}: the column itself");
+    assert_eq!(
+        before.task.status,
+        status_of(column),
+        "{name}: the column itself"
+    );
     assert_eq!(before.task.gated, before.gated, "{name}: the column itself");
     let mut after = before.clone();
     let answer = give(command, &actor(by), on, &mut after);
@@ -256,14 +288,21 @@ fn check(cell: &str, column: &str, command: &str, by: &str, past: Past, on: bool
         ("same", Ok(None)) => {}
         ("wish", Ok(Some(wish))) => assert_eq!(wish.requires_approval, before.gated, "{name}"),
         ("standing", Err(refusal)) => {
-            let expected = if before.gated { "already-decided" } else { "not-in-review" };
+            let expected = if before.gated {
+                "already-decided"
+            } else {
+                "not-in-review"
+            };
             assert_eq!(code(&refusal), expected, "{name}");
         }
         (expected, Err(refusal)) => assert_eq!(code(&refusal), expected, "{name}"),
         (expected, Ok(answer)) => panic!("{name}: expected {expected}, got {answer:?}"),
     }
     assert_eq!(after.task, before.task, "{name}: the task changed");
-    assert_eq!(after.approval, before.approval, "{name}: the approval changed");
+    assert_eq!(
+        after.approval, before.approval,
+        "{name}: the approval changed"
+    );
 }
 
 /// A decision and a withdrawal in review end the approval, an entry into review opens one with its
@@ -277,7 +316,11 @@ fn check_approval(command: &str, column: &str, before: &Stand, after: &Stand, na
             assert_eq!(after.approval, before.approval, "{name}");
             let opened = after.task.open_approval(approval_id(2), at(5));
             let reason = opened.map(|a| a.reason);
-            let flagged = if after.task.requires_approval { GateReason::Task } else { GateReason::Global };
+            let flagged = if after.task.requires_approval {
+                GateReason::Task
+            } else {
+                GateReason::Global
+            };
             let in_review = after.task.status == Status::Review;
             assert_eq!(reason, in_review.then_some(flagged), "{name}");
             return;
@@ -287,7 +330,11 @@ fn check_approval(command: &str, column: &str, before: &Stand, after: &Stand, na
     assert_eq!(approval.status, expected, "{name}");
     let decided = approval.decided.as_ref().expect("decided");
     assert_eq!(decided.by, human().identity, "{name}");
-    assert_eq!(decided.feedback.as_ref().map(Feedback::as_str), (command == "reject").then_some("no"), "{name}");
+    assert_eq!(
+        decided.feedback.as_ref().map(Feedback::as_str),
+        (command == "reject").then_some("no"),
+        "{name}"
+    );
 }
 
 #[test]
@@ -305,10 +352,20 @@ fn every_cell_of_the_table_holds() {
             panic!("command, actors, creator: {left:?}")
         };
         assert_eq!(cells.len(), columns.len(), "{command} {actors}");
-        let actors = if actors == "*" { ACTORS.to_vec() } else { actors.split(',').collect() };
+        let actors = if actors == "*" {
+            ACTORS.to_vec()
+        } else {
+            actors.split(',').collect()
+        };
         for by in actors {
-            for by_agent in [false, true].into_iter().filter(|a| of == "*" || *a == (of == "agent")) {
-                assert!(seen.insert((command, by, by_agent)), "{command} by {by} stands twice");
+            for by_agent in [false, true]
+                .into_iter()
+                .filter(|a| of == "*" || *a == (of == "agent"))
+            {
+                assert!(
+                    seen.insert((command, by, by_agent)),
+                    "{command} by {by} stands twice"
+                );
                 for (column, cell) in columns.iter().zip(&cells) {
                     for bits in 0..8 {
                         let past = Past {
@@ -325,7 +382,11 @@ fn every_cell_of_the_table_holds() {
     }
     let commands: BTreeSet<&str> = seen.iter().map(|(command, ..)| *command).collect();
     assert_eq!(commands.len(), 25, "{commands:?}");
-    assert_eq!(seen.len(), commands.len() * ACTORS.len() * 2, "a command without an actor");
+    assert_eq!(
+        seen.len(),
+        commands.len() * ACTORS.len() * 2,
+        "a command without an actor"
+    );
     assert_eq!(tried, 25 * 8 * 2 * 12 * 8);
 }
 
@@ -348,7 +409,11 @@ fn only_the_steps_of_the_contract_exist() {
     assert_eq!(steps.len(), Status::ALL.len());
     for (from, to) in steps {
         for next in Status::ALL {
-            assert_eq!(from.can_become(*next), to.contains(next), "{from} -> {next}");
+            assert_eq!(
+                from.can_become(*next),
+                to.contains(next),
+                "{from} -> {next}"
+            );
         }
         assert_eq!(from.is_final(), to.is_empty(), "{from}");
     }
@@ -357,7 +422,15 @@ fn only_the_steps_of_the_contract_exist() {
 /// `gated` as shown: found on so far, or, before the finish, on now.
 #[test]
 fn a_task_shows_the_gate_as_far_as_it_is_known() {
-    for column in ["pending", "queued", "held", "review", "done", "failed", "cancelled"] {
+    for column in [
+        "pending",
+        "queued",
+        "held",
+        "review",
+        "done",
+        "failed",
+        "cancelled",
+    ] {
         for bits in 0..8 {
             let past = Past {
                 by_agent: false,
@@ -368,7 +441,11 @@ fn a_task_shows_the_gate_as_far_as_it_is_known() {
             let stand = stand(column, past);
             let unfinished = matches!(column, "pending" | "queued" | "held");
             let expected = stand.gated || (unfinished && on);
-            assert_eq!(stand.task.shown_as_gated(mode(on)), expected, "{column} {bits:03b}");
+            assert_eq!(
+                stand.task.shown_as_gated(mode(on)),
+                expected,
+                "{column} {bits:03b}"
+            );
         }
     }
 }
@@ -395,8 +472,19 @@ fn an_approval_of_something_else_decides_and_ends_nothing() {
     for wrong in [None, Some(other_task), Some(other_attempt)] {
         let (mut task, mut given) = (task.clone(), wrong.clone());
         let reviewer = Reviewer::of(&human()).expect("a person");
-        let decided = task.decide(given.as_mut(), &reviewer, &DecisionRequest::approve(), MODE_OFF, at(2));
-        assert_eq!(decided, Err(Refusal::NotInReview { status: Status::Review }));
+        let decided = task.decide(
+            given.as_mut(),
+            &reviewer,
+            &DecisionRequest::approve(),
+            MODE_OFF,
+            at(2),
+        );
+        assert_eq!(
+            decided,
+            Err(Refusal::NotInReview {
+                status: Status::Review
+            })
+        );
         let cancelled = task.cancel(given.as_mut(), &human(), at(2));
         assert_eq!(cancelled, Err(Refusal::NotFound("approval")));
         assert_eq!((task.status, given), (Status::Review, wrong));
@@ -406,8 +494,19 @@ fn an_approval_of_something_else_decides_and_ends_nothing() {
         task.attempt = real.attempt;
         let (mut task, mut given) = (Task::restore(task), real.clone());
         let reviewer = Reviewer::of(&human()).expect("a person");
-        let decided = task.decide(Some(&mut given), &reviewer, &DecisionRequest::approve(), MODE_OFF, at(2));
-        assert_eq!(decided, Err(Refusal::NotInReview { status: status_of(column) }));
+        let decided = task.decide(
+            Some(&mut given),
+            &reviewer,
+            &DecisionRequest::approve(),
+            MODE_OFF,
+            at(2),
+        );
+        assert_eq!(
+            decided,
+            Err(Refusal::NotInReview {
+                status: status_of(column)
+            })
+        );
         assert_eq!(given, real);
     }
 }
@@ -420,11 +519,14 @@ fn a_second_decision_is_told_the_standing_one() {
         flag: true,
         mode_at_claim: false,
     };
-    let Stand { mut task, approval, .. } = stand("review", past);
+    let Stand {
+        mut task, approval, ..
+    } = stand("review", past);
     let mut approval = approval.expect("in review");
     let reviewer = Reviewer::of(&human()).expect("a person");
     let reject = DecisionRequest::reject("not yet");
-    task.decide(Some(&mut approval), &reviewer, &reject, MODE_OFF, at(2)).expect("first");
+    task.decide(Some(&mut approval), &reviewer, &reject, MODE_OFF, at(2))
+        .expect("first");
     for second in [reject, DecisionRequest::approve()] {
         let answer = task.decide(Some(&mut approval), &reviewer, &second, MODE_OFF, at(3));
         let Err(Refusal::AlreadyDecided { approval: standing }) = answer else {
@@ -435,7 +537,10 @@ fn a_second_decision_is_told_the_standing_one() {
         assert_eq!(standing.decided.as_ref().map(|d| d.at), Some(at(2)));
     }
     assert_eq!(task.status, Status::Failed);
-    assert_eq!(task.error, None, "the reviewer's words are never the agent's error");
+    assert_eq!(
+        task.error, None,
+        "the reviewer's words are never the agent's error"
+    );
 }
 
 /// An agent of another desktop is not confined to this one by accident of a default.

@@ -1,1 +1,42 @@
-//! Countersign: web.
+#![doc = include_str!("../README.md")]
+
+mod auth;
+mod call;
+mod clock;
+mod gate;
+mod limits;
+mod live;
+mod observe;
+mod openapi;
+mod page;
+mod problem;
+mod render;
+mod request;
+mod rest;
+mod routes;
+mod server;
+mod state;
+mod vocabulary;
+
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, ServiceConfig};
+
+pub use auth::Cidr;
+pub use openapi::openapi;
+pub use routes::{Access, ROUTES, Route, Verb};
+pub use server::{ServeConfig, serve};
+pub use state::{AppState, WebConfig};
+
+/// Everything the server answers, for an [`actix_web::App`] of one's own. Whoever uses this
+/// instead of [`serve`] also keeps [`AppState::run`] going.
+pub fn configure(state: &AppState) -> impl FnOnce(&mut ServiceConfig) + use<> {
+    let state = state.clone();
+    move |config| {
+        let all = web::scope("")
+            .app_data(web::Data::new(state))
+            .wrap(from_fn(observe::observe))
+            .configure(routes::register)
+            .default_service(web::to(gate::unknown_path));
+        config.service(all);
+    }
+}

@@ -106,11 +106,7 @@ pub(super) fn create_user(
             "people are added by administration only".to_owned(),
         ));
     }
-    let wrong = |reason: &str| Refusal::Invalid {
-        what: Invalid::User,
-        field: "email",
-        reason: reason.to_owned(),
-    };
+    let wrong = |reason: &str| Refusal::Forbidden(format!("{email} {reason}"));
     let parts = email.split_once('@');
     if email.len() > 254
         || email.chars().any(char::is_whitespace)

@@ -1,0 +1,87 @@
+//! Administration on the database itself, also beside a running server.
+
+use std::io::Read;
+
+use approval_core::KeyRequest;
+use store::url::DatabaseUrl;
+use store::{Admin, Answer, Command, KeyText, migrations};
+use zeroize::Zeroizing;
+
+use crate::Failure;
+use crate::cli::{CreateAccount, CreateKey, CreateUser};
+use crate::password;
+
+/// Longest password line that is read, in bytes.
+const MAX_PASSWORD_BYTES: u64 = 8_192;
+
+pub(crate) fn create_account(options: &CreateAccount) -> Result<(), Failure> {
+    let id = admin(options.database.url()?)?.create_account(&options.name)?;
+    println!("{id}");
+    Ok(())
+}
+
+pub(crate) fn create_user(options: &CreateUser) -> Result<(), Failure> {
+    let admin = admin(options.database.url()?)?;
+    let account = admin.account(options.account.as_deref())?;
+    let password_hash = Some(password::hash(&read_password()?)?);
+    let command = Command::CreateUser {
+        email: options.email.clone(),
+        password_hash,
+    };
+    if let Answer::User(id) = admin.run(account, command)?.answer {
+        println!("{id}");
+    }
+    Ok(())
+}
+
+pub(crate) fn create_key(options: &CreateKey) -> Result<(), Failure> {
+    let admin = admin(options.database.url()?)?;
+    let account = admin.account(options.account.as_deref())?;
+    let key = KeyText::generate(options.kind)?;
+    let request = KeyRequest {
+        name: options.name.clone(),
+        kind: options.kind,
+        capabilities: options.can.clone(),
+        desktop: options.desktop,
+    };
+    admin.run(
+        account,
+        Command::CreateKey {
+            request,
+            digest: key.digest(),
+        },
+    )?;
+    println!("{}", key.reveal());
+    Ok(())
+}
+
+/// Administration never changes the schema: that is the migration tool's.
+fn admin(url: DatabaseUrl) -> Result<Admin, Failure> {
+    if let DatabaseUrl::Sqlite(path) = &url
+        && !path.exists()
+    {
+        return Err(format!("there is no database {}", path.display()).into());
+    }
+    let pending = migrations::pending(&url)?;
+    if pending.is_empty() {
+        Ok(Admin::new(url))
+    } else {
+        Err(format!(
+            "{url} lacks migrations: {}; run `migrate run` first",
+            pending.join(", ")
+        )
+        .into())
+    }
+}
+
+fn read_password() -> Result<Zeroizing<String>, Failure> {
+    let mut text = Zeroizing::new(String::new());
+    std::io::stdin()
+        .lock()
+        .take(MAX_PASSWORD_BYTES)
+        .read_to_string(&mut text)?;
+    let password = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(Zeroizing::new(
+        password.strip_suffix('\r').unwrap_or(password).to_owned(),
+    ))
+}

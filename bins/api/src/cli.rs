@@ -1,0 +1,277 @@
+//! Flags and environment variables, read once. A value that does not parse stops the program with
+//! the variable's name and what was expected.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use approval_core::{Capability, DesktopId, KeyKind};
+use clap::{Args, Parser, Subcommand};
+use store::url::DatabaseUrl;
+use web::Cidr;
+
+/// The database of the quick start, which administration takes when none is named.
+pub(crate) const QUICK_START_DATABASE: &str = "sqlite://data/countersign.db";
+
+/// Countersign: the gate between what AI agents do and what takes effect.
+///
+/// Without a command this is the quick start: a SQLite database in ./data, migrations applied, a
+/// first account with an API key, and a local desktop that executes tasks in ./work.
+#[derive(Parser)]
+#[command(name = "api", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    #[command(flatten)]
+    pub quick_start: QuickStart,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the server alone, on a database whose migrations were applied
+    Serve(Serve),
+    /// Create accounts
+    Account {
+        #[command(subcommand)]
+        action: AccountAction,
+    },
+    /// Create people
+    User {
+        #[command(subcommand)]
+        action: UserAction,
+    },
+    /// Create API keys
+    Key {
+        #[command(subcommand)]
+        action: KeyAction,
+    },
+    /// Print the OpenAPI document of this server
+    Openapi,
+}
+
+#[derive(Args)]
+pub(crate) struct QuickStart {
+    /// Where to listen
+    #[arg(
+        long,
+        env = "LISTEN",
+        value_name = "LISTEN",
+        default_value = "127.0.0.1:8080"
+    )]
+    pub listen: SocketAddr,
+
+    /// Folder of the database; created with access for its owner only
+    #[arg(
+        long,
+        env = "DATA_DIR",
+        value_name = "DATA_DIR",
+        default_value = "data"
+    )]
+    pub data_dir: PathBuf,
+
+    /// Folder in which the local desktop executes tasks; must not be inside the data folder
+    #[arg(long, env = "WORKDIR", value_name = "WORKDIR", default_value = "work")]
+    pub workdir: PathBuf,
+
+    #[command(flatten)]
+    pub web: Web,
+
+    #[command(flatten)]
+    pub log: Log,
+}
+
+#[derive(Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub database: Database,
+
+    /// Where to listen
+    #[arg(
+        long,
+        env = "LISTEN",
+        value_name = "LISTEN",
+        default_value = "127.0.0.1:8080"
+    )]
+    pub listen: SocketAddr,
+
+    #[command(flatten)]
+    pub web: Web,
+
+    #[command(flatten)]
+    pub log: Log,
+}
+
+#[derive(Args)]
+pub(crate) struct Database {
+    /// sqlite://relative/path.db, sqlite:///absolute/path.db or postgres://user:password@host:port/database
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        value_name = "DATABASE_URL"
+    )]
+    database_url: String,
+}
+
+#[derive(Args)]
+pub(crate) struct AdminDatabase {
+    /// The database; the one of the quick start when absent
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "DATABASE_URL", default_value = QUICK_START_DATABASE)]
+    database_url: String,
+}
+
+impl Database {
+    pub(crate) fn url(&self) -> Result<DatabaseUrl, String> {
+        parse_url(&self.database_url)
+    }
+}
+
+impl AdminDatabase {
+    pub(crate) fn url(&self) -> Result<DatabaseUrl, String> {
+        parse_url(&self.database_url)
+    }
+}
+
+/// Not left to clap, whose message would repeat a password.
+fn parse_url(text: &str) -> Result<DatabaseUrl, String> {
+    text.parse()
+        .map_err(|error| format!("DATABASE_URL (--database-url) is not a database URL: {error}"))
+}
+
+#[derive(Args)]
+pub(crate) struct Web {
+    /// Requests a minute a credential; 0 switches the limit off
+    #[arg(
+        long,
+        env = "RATE_LIMIT",
+        value_name = "RATE_LIMIT",
+        default_value_t = 1_200
+    )]
+    pub rate_limit: u32,
+
+    /// Address under which people reach the server, when it stands behind a proxy
+    #[arg(long, env = "PUBLIC_URL", value_name = "PUBLIC_URL", value_parser = public_url)]
+    pub public_url: Option<String>,
+
+    /// Networks of proxies whose X-Forwarded-For is believed, for example 10.0.0.0/8
+    #[arg(
+        long,
+        env = "TRUSTED_PROXY",
+        value_name = "TRUSTED_PROXY",
+        value_delimiter = ','
+    )]
+    pub trusted_proxy: Vec<Cidr>,
+}
+
+impl Web {
+    pub(crate) fn config(&self) -> web::WebConfig {
+        web::WebConfig {
+            rate_limit: self.rate_limit,
+            trusted_proxies: self.trusted_proxy.clone(),
+            public_url: self.public_url.clone(),
+        }
+    }
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    let host = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    match host {
+        Some(host) if !host.trim_end_matches('/').is_empty() => {
+            Ok(text.trim_end_matches('/').to_owned())
+        }
+        _ => Err("expected http://HOST or https://HOST".to_owned()),
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct Log {
+    /// What to log on standard error: a level (error, warn, info, debug) or directives
+    #[arg(long = "log", env = "LOG", value_name = "LOG", default_value = "info")]
+    pub filter: String,
+
+    /// How to log
+    #[arg(long, env = "LOG_FORMAT", value_name = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum AccountAction {
+    /// Create an account and print its id
+    Create(CreateAccount),
+}
+
+#[derive(Args)]
+pub(crate) struct CreateAccount {
+    #[command(flatten)]
+    pub database: AdminDatabase,
+
+    /// What to call it, 1 to 100 characters
+    #[arg(long)]
+    pub name: String,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum UserAction {
+    /// Create a person and print the id
+    Create(CreateUser),
+}
+
+#[derive(Args)]
+pub(crate) struct CreateUser {
+    #[command(flatten)]
+    pub database: AdminDatabase,
+
+    /// Id or name of the account; the first one when absent
+    #[arg(long)]
+    pub account: Option<String>,
+
+    /// What the person signs in with
+    #[arg(long)]
+    pub email: String,
+
+    /// Read the password from standard input, 12 to 1,000 characters
+    #[arg(long, required = true)]
+    pub password_stdin: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KeyAction {
+    /// Create an API key and print it, this one time
+    Create(CreateKey),
+}
+
+#[derive(Args)]
+pub(crate) struct CreateKey {
+    #[command(flatten)]
+    pub database: AdminDatabase,
+
+    /// Id or name of the account; the first one when absent
+    #[arg(long)]
+    pub account: Option<String>,
+
+    /// What to call it, 1 to 100 characters
+    #[arg(long)]
+    pub name: String,
+
+    /// human, service or agent
+    #[arg(long)]
+    pub kind: KeyKind,
+
+    /// The desktop an agent key is bound to
+    #[arg(long)]
+    pub desktop: Option<DesktopId>,
+
+    /// What it may do, for example tasks:read,tasks:write; the default of its kind when absent
+    #[arg(long, value_delimiter = ',')]
+    pub can: Option<Vec<Capability>>,
+}

@@ -1,0 +1,241 @@
+//! `api` without a command: a whole Countersign in one process, for one person on one machine.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+
+use approval_core::{AccountId, DesktopId, KeyKind, KeyRequest};
+use runner::{RunnerConfig, Secret};
+use store::server_lock::ServerLock;
+use store::url::DatabaseUrl;
+use store::{Admin, AdminError, Answer, Command, KeyText, Store, StoreConfig, migrations};
+use tokio_util::sync::CancellationToken;
+use web::{AppState, ServeConfig};
+
+use crate::Failure;
+use crate::cli::QuickStart;
+use crate::serve::{listen, runtime, stop_on_signal};
+
+/// Names of what the first start creates.
+const ACCOUNT: &str = "default";
+const OWNER: &str = "owner@localhost";
+const DESKTOP: &str = "local";
+const OWNER_KEY: &str = "owner";
+const RUNNER_KEY: &str = "local desktop";
+
+/// Said until the local desktop is confined (contract section 8).
+const UNCONFINED: &str =
+    "WARNING: tasks run unconfined as the server's user and can approve themselves";
+
+/// What the quick start found or made.
+struct Home {
+    account: AccountId,
+    desktop: DesktopId,
+    /// The owner's key, at the first start only.
+    first_key: Option<KeyText>,
+}
+
+pub(crate) fn run(options: &QuickStart) -> Result<(), Failure> {
+    let listener = listen(options.listen)?;
+    let address = listener.local_addr()?;
+    let url = prepare_folders(&options.data_dir, &options.workdir)?;
+    migrate(&url)?;
+    let store = Store::open(&StoreConfig::new(url.clone()))?;
+    let admin = Admin::new(url);
+    let home = find_home(&admin)?;
+    let runner = RunnerConfig {
+        server: format!("http://{}", reachable(address)),
+        desktop_id: home.desktop.to_string(),
+        key: runner_key(&admin, &home)?,
+        workdir: options.workdir.canonicalize()?,
+    };
+    let state = AppState::new(store.clone(), options.web.config());
+    announce(options, address, &home);
+    let served = runtime()?.block_on(async {
+        let stop = stop_on_signal()?;
+        let server_stop = CancellationToken::new();
+        let running = tokio::spawn(run_desktop(runner, stop.clone(), server_stop.clone()));
+        let served = web::serve(
+            vec![listener],
+            state,
+            server_stop.clone(),
+            ServeConfig::default(),
+        )
+        .await;
+        server_stop.cancel();
+        stop.cancel();
+        running.await.map_err(std::io::Error::other)?;
+        served
+    });
+    store.close();
+    Ok(served?)
+}
+
+/// Runs the local desktop, and lets the server stop only when it has reported its task.
+async fn run_desktop(
+    config: RunnerConfig,
+    stop: CancellationToken,
+    server_stop: CancellationToken,
+) {
+    if let Err(error) = runner::run(config, stop.clone()).await {
+        tracing::error!(%error, "the local desktop stopped; the server goes on without it");
+        stop.cancelled().await;
+    }
+    server_stop.cancel();
+}
+
+/// The data folder, for its owner only, and the work folder outside it.
+fn prepare_folders(data: &Path, work: &Path) -> Result<DatabaseUrl, Failure> {
+    let named =
+        |path: &Path, error: std::io::Error| format!("cannot use {}: {error}", path.display());
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .map_err(|e| named(data, e))?;
+    fs::set_permissions(data, Permissions::from_mode(0o700)).map_err(|e| named(data, e))?;
+    fs::create_dir_all(work).map_err(|e| named(work, e))?;
+    let data = data.canonicalize().map_err(|e| named(data, e))?;
+    let inside = work
+        .canonicalize()
+        .map_err(|e| named(work, e))?
+        .starts_with(&data);
+    if inside {
+        return Err(format!(
+            "WORKDIR (--workdir) {} is inside the data folder {}: tasks would work beside the database; choose a folder outside it",
+            work.display(),
+            data.display()
+        )
+        .into());
+    }
+    Ok(DatabaseUrl::Sqlite(data.join("countersign.db")))
+}
+
+fn migrate(url: &DatabaseUrl) -> Result<(), Failure> {
+    if !migrations::pending(url)?.is_empty() {
+        let _lock = ServerLock::acquire_exclusive(url)?;
+        migrations::run(url)?;
+    }
+    Ok(())
+}
+
+/// Finds what an earlier start made, and makes what is missing.
+fn find_home(admin: &Admin) -> Result<Home, Failure> {
+    let (account, first) = match admin.account(None) {
+        Ok(account) => (account, false),
+        Err(AdminError::NoAccount(_)) => (admin.create_account(ACCOUNT)?, true),
+        Err(error) => return Err(error.into()),
+    };
+    let desktop = local_desktop(admin, account)?;
+    let first_key = if first {
+        let owner = Command::CreateUser {
+            email: OWNER.to_owned(),
+            password_hash: None,
+        };
+        admin.run(account, owner)?;
+        Some(create_key(admin, account, OWNER_KEY, KeyKind::Human, None)?)
+    } else {
+        None
+    };
+    Ok(Home {
+        account,
+        desktop,
+        first_key,
+    })
+}
+
+fn local_desktop(admin: &Admin, account: AccountId) -> Result<DesktopId, Failure> {
+    let page = admin.read(|reads| reads.desktops(account, i64::from(u16::MAX), None))?;
+    if let Some(desktop) = page.items.iter().find(|desktop| desktop.name == DESKTOP) {
+        return Ok(desktop.id);
+    }
+    match admin
+        .run(
+            account,
+            Command::CreateDesktop {
+                name: DESKTOP.to_owned(),
+            },
+        )?
+        .answer
+    {
+        Answer::Desktop(desktop) => Ok(desktop.id),
+        _ => Err("the store did not answer with a desktop".into()),
+    }
+}
+
+/// A new key for the local desktop at every start, so that none is ever written to disk; those of
+/// earlier starts are revoked.
+fn runner_key(admin: &Admin, home: &Home) -> Result<Secret, Failure> {
+    let keys = admin.read(|reads| reads.keys(home.account, i64::from(u16::MAX), None))?;
+    let earlier =
+        |key: &&store::KeyView| key.desktop == Some(home.desktop) && key.name == RUNNER_KEY;
+    for key in keys.items.iter().filter(earlier) {
+        admin.run(home.account, Command::RevokeKey(key.id))?;
+    }
+    let key = create_key(
+        admin,
+        home.account,
+        RUNNER_KEY,
+        KeyKind::Agent,
+        Some(home.desktop),
+    )?;
+    Ok(Secret::from(key.reveal().to_owned()))
+}
+
+fn create_key(
+    admin: &Admin,
+    account: AccountId,
+    name: &str,
+    kind: KeyKind,
+    desktop: Option<DesktopId>,
+) -> Result<KeyText, Failure> {
+    let key = KeyText::generate(kind)?;
+    let request = KeyRequest {
+        name: name.to_owned(),
+        kind,
+        capabilities: None,
+        desktop,
+    };
+    admin.run(
+        account,
+        Command::CreateKey {
+            request,
+            digest: key.digest(),
+        },
+    )?;
+    Ok(key)
+}
+
+/// The address under which this machine reaches the server.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let mut reachable = address;
+    if address.ip().is_unspecified() {
+        let loopback: std::net::IpAddr = match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        };
+        reachable.set_ip(loopback);
+    }
+    reachable
+}
+
+/// Says on standard output, unprefixed, what the person needs now.
+fn announce(options: &QuickStart, address: SocketAddr, home: &Home) {
+    println!("Listening on http://{}", reachable(address));
+    if let Some(key) = &home.first_key {
+        println!("API key: {}", key.reveal());
+    } else {
+        println!(
+            "The API key was printed at the first start. To make another: \
+             api key create --name NAME --kind human --database-url sqlite://{}",
+            options.data_dir.join("countersign.db").display()
+        );
+    }
+    println!(
+        "Desktop: {DESKTOP} ({}), working in {}",
+        home.desktop,
+        options.workdir.display()
+    );
+    eprintln!("{UNCONFINED}");
+}

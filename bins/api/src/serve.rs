@@ -1,0 +1,62 @@
+//! `api serve`: the server alone.
+
+use std::net::{SocketAddr, TcpListener};
+
+use store::{Store, StoreConfig};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use web::{AppState, ServeConfig};
+
+use crate::Failure;
+use crate::cli::Serve;
+
+pub(crate) fn run(options: &Serve) -> Result<(), Failure> {
+    let store = Store::open(&StoreConfig::new(options.database.url()?))?;
+    let listener = listen(options.listen)?;
+    let address = listener.local_addr()?;
+    let state = AppState::new(store.clone(), options.web.config());
+    let served = runtime()?.block_on(async {
+        let stop = stop_on_signal()?;
+        tracing::info!(%address, "listening");
+        web::serve(vec![listener], state, stop, ServeConfig::default()).await
+    });
+    store.close();
+    tracing::info!("stopped");
+    Ok(served?)
+}
+
+/// Binds before anything is promised.
+pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).map_err(|error| {
+        format!(
+            "cannot listen on {address}: {error}; choose another address with LISTEN (--listen)"
+        )
+        .into()
+    })
+}
+
+/// The runtime of everything but the connections, which have threads of their own.
+pub(crate) fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+}
+
+/// A token that SIGTERM or SIGINT cancels: the server drains and exits with 0.
+pub(crate) fn stop_on_signal() -> std::io::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: finishing the requests under way");
+        stopped.cancel();
+    });
+    Ok(stop)
+}

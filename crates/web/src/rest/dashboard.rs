@@ -1,0 +1,18 @@
+//! The state of an account in a few figures (contract section 3).
+
+use actix_web::HttpResponse;
+use contract::Dashboard;
+
+use crate::call::Call;
+use crate::clock;
+use crate::problem::Reply;
+use crate::render;
+
+/// The figures.
+#[utoipa::path(get, path = "/api/mission-control/dashboard", tag = "settings", operation_id = "getDashboard",
+    responses((status = 200, description = "The figures", body = Dashboard)))]
+pub(crate) async fn get(call: Call) -> Reply {
+    let account = call.account();
+    let figures = call.read(move |reads| reads.dashboard(account)).await?;
+    Ok(HttpResponse::Ok().json(render::dashboard(&figures, clock::now())))
+}

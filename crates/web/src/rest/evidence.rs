@@ -1,0 +1,231 @@
+//! What an attempt left behind: output, log, files, sealed evidence (contract section 5).
+//!
+//! All of it was written by an agent: it is served as text, as data or as a download, never as
+//! something a browser runs.
+
+use actix_web::http::header::{Accept, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, Header as _};
+use actix_web::http::header::{ContentType, LINK};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use approval_core::TaskId;
+use contract::{ChangedFile, LogLine};
+use serde::Deserialize;
+use store::{ReadError, Reads};
+use utoipa::IntoParams;
+
+use crate::call::Call;
+use crate::live::{self, LogStream, Topic};
+use crate::page;
+use crate::problem::{Failure, Reply};
+use crate::render;
+use crate::request::{Id, Number, Query, in_range, last_event_id};
+
+/// Most and default lines of an answer.
+const LINES: std::ops::RangeInclusive<i64> = 1..=10_000;
+const DEFAULT_LINES: i64 = 1_000;
+
+/// Which part of a log to read.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct LogQuery {
+    /// Only entries after this number; absent: from the first, 0.
+    after: Option<i64>,
+    /// How many at most, 1 to 10,000; default 1,000, and all as `text/plain`.
+    limit: Option<i64>,
+    /// Of this attempt, from 1; absent: of the newest.
+    attempt: Option<i64>,
+}
+
+/// Which part of a log to follow.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct LogStreamQuery {
+    /// Only entries after this number. `Last-Event-ID` wins.
+    after: Option<i64>,
+    /// Of this attempt, from 1; absent: of the newest.
+    attempt: Option<i64>,
+}
+
+/// What the task put out: what the runner named, or its standard output.
+#[utoipa::path(get, path = "/api/mission-control/tasks/{id}/output", tag = "evidence", operation_id = "getOutput",
+    params(("id" = String, Path)), responses((status = 200, description = "The output", body = String, content_type = "text/plain")))]
+pub(crate) async fn output(call: Call, id: Id<TaskId>) -> Reply {
+    let task = id.0;
+    let output = read(&call, task, None, move |reads, attempt| {
+        reads.output(task, attempt)
+    })
+    .await?;
+    Ok(sandboxed(ContentType::plaintext()).body(output))
+}
+
+/// The log: as JSON, or with `Accept: text/plain` its bytes.
+#[utoipa::path(get, path = "/api/mission-control/tasks/{id}/logs", tag = "evidence", operation_id = "listLogs",
+    params(("id" = String, Path), LogQuery),
+    responses((status = 200, description = "Entries of the log", content((Vec<LogLine> = "application/json"), (String = "text/plain")))))]
+pub(crate) async fn logs(call: Call, id: Id<TaskId>, query: Query<LogQuery>) -> Reply {
+    let as_text = wants_text(&call.request);
+    let after = in_range("after", query.0.after, -1..=i64::MAX, -1)?;
+    let limit = match query.0.limit {
+        None if as_text => i64::MAX,
+        limit => in_range("limit", limit, LINES, DEFAULT_LINES)?,
+    };
+    let attempt = asked_attempt(query.0.attempt)?;
+    let task = id.0;
+    let lines = read(&call, task, attempt, move |reads, attempt| {
+        reads.logs(task, attempt, after, limit)
+    })
+    .await?;
+    if as_text {
+        let bytes: Vec<u8> = lines.into_iter().flat_map(|line| line.bytes).collect();
+        return Ok(sandboxed(ContentType::plaintext()).body(bytes));
+    }
+    let is_full = i64::try_from(lines.len()).is_ok_and(|lines| lines == limit);
+    let mut response = HttpResponse::Ok();
+    if let Some(last) = lines.last().filter(|_| is_full) {
+        let link = page::next_link(&call.request, "after", &last.seq.to_string());
+        response.insert_header((LINK, link));
+    }
+    let shown: Vec<_> = lines.iter().map(render::log_line).collect();
+    Ok(response.json(shown))
+}
+
+/// The log as server-sent events while it grows; it ends with an event of the type `end`.
+#[utoipa::path(get, path = "/api/mission-control/tasks/{id}/logs/stream", tag = "evidence", operation_id = "streamLogs",
+    params(("id" = String, Path), LogStreamQuery, ("Last-Event-ID" = Option<i64>, Header, description = "The number of the last entry received")),
+    responses((status = 200, description = "Entries of the log, then `event: end`", body = LogLine, content_type = "text/event-stream")))]
+pub(crate) async fn log_stream(call: Call, id: Id<TaskId>, query: Query<LogStreamQuery>) -> Reply {
+    let after = last_event_id(&call.request)?.or(query.0.after);
+    let after = in_range("after", after, -1..=i64::MAX, -1)?;
+    let attempt = asked_attempt(query.0.attempt)?;
+    let task = id.0;
+    let uploads = call.hub().subscribe(Topic::Uploaded(task));
+    let attempt = read(&call, task, attempt, |_, attempt| Ok(attempt)).await?;
+    let open = call.open()?;
+    let store = call.store().clone();
+    let source = LogStream::start(store, call.scope(), task, attempt, after, open, uploads);
+    Ok(live::response(&call.request, source))
+}
+
+/// The files the task changed.
+#[utoipa::path(get, path = "/api/mission-control/tasks/{id}/files", tag = "evidence", operation_id = "listFiles",
+    params(("id" = String, Path)), responses((status = 200, description = "The files", body = [ChangedFile])))]
+pub(crate) async fn files(call: Call, id: Id<TaskId>) -> Reply {
+    let task = id.0;
+    let files = read(&call, task, None, move |reads, attempt| {
+        reads.files(task, attempt)
+    })
+    .await?;
+    let total = i64::try_from(files.len()).unwrap_or(i64::MAX);
+    let shown: Vec<_> = files.iter().map(render::file).collect();
+    Ok(page::head(&call.request, total, None).json(shown))
+}
+
+/// What a changed file holds, as a download.
+#[utoipa::path(get, path = "/api/mission-control/tasks/{id}/files/{n}/raw", tag = "evidence", operation_id = "getFile",
+    params(("id" = String, Path), ("n" = i64, Path)),
+    responses((status = 200, description = "The bytes", body = Vec<u8>, content_type = "application/octet-stream")))]
+pub(crate) async fn raw(call: Call, id: Id<TaskId>, n: Number) -> Reply {
+    let (task, n) = (id.0, n.0);
+    let content = read(&call, task, None, move |reads, attempt| {
+        reads.file_content(task, attempt, n)
+    })
+    .await?;
+    let content = content.ok_or_else(|| Failure::not_found("file"))?;
+    Ok(sandboxed(ContentType::octet_stream())
+        .insert_header((
+            CONTENT_DISPOSITION,
+            format!("attachment; filename=\"{task}-{n}\""),
+        ))
+        .body(content))
+}
+
+/// The evidence exactly as it was sealed: its SHA-256 is the `evidenceSha256` of the task.
+#[utoipa::path(get, path = "/api/mission-control/tasks/{id}/evidence", tag = "evidence", operation_id = "getEvidence",
+    params(("id" = String, Path)), responses((status = 200, description = "The sealed bytes", body = Object)))]
+pub(crate) async fn sealed(call: Call, id: Id<TaskId>) -> Reply {
+    let task = id.0;
+    let sealed = read(&call, task, None, move |reads, attempt| {
+        reads.evidence(task, attempt)
+    })
+    .await?;
+    let sealed = sealed.ok_or_else(|| Failure::not_found("evidence"))?;
+    Ok(HttpResponse::Ok()
+        .content_type(ContentType::json())
+        .body(sealed))
+}
+
+/// Reads something of an attempt of a task that the caller can see: of the newest one, or of the
+/// one asked for.
+async fn read<T: Send + 'static>(
+    call: &Call,
+    task: TaskId,
+    asked: Option<u32>,
+    read: impl FnOnce(&mut Reads<'_>, u32) -> Result<T, ReadError> + Send + 'static,
+) -> Result<T, Failure> {
+    let scope = call.scope();
+    let found = call
+        .read(move |reads| {
+            let Some(view) = reads.attempt(scope, task)? else {
+                return Ok(Err("task"));
+            };
+            match asked {
+                Some(attempt) if attempt > view.attempt => Ok(Err("attempt")),
+                asked => read(reads, asked.unwrap_or(view.attempt)).map(Ok),
+            }
+        })
+        .await?;
+    found.map_err(Failure::not_found)
+}
+
+fn asked_attempt(attempt: Option<i64>) -> Result<Option<u32>, Failure> {
+    let Some(attempt) = attempt else {
+        return Ok(None);
+    };
+    let attempt = in_range("attempt", Some(attempt), 1..=i64::from(u32::MAX), 1)?;
+    Ok(u32::try_from(attempt).ok())
+}
+
+/// An answer that a browser neither runs nor guesses about.
+fn sandboxed(content_type: ContentType) -> HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    response
+        .content_type(content_type)
+        .insert_header((CONTENT_SECURITY_POLICY, "sandbox"));
+    response
+}
+
+/// Whether a client prefers text to JSON.
+fn wants_text(request: &HttpRequest) -> bool {
+    let Ok(accept) = Accept::parse(request) else {
+        return false;
+    };
+    let is_known = |essence: &str| matches!(essence, "text/plain" | "application/json");
+    accept
+        .ranked()
+        .iter()
+        .find(|media| is_known(media.essence_str()))
+        .is_some_and(|media| media.essence_str() == "text/plain")
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn wants(accept: &str) -> bool {
+        let request = TestRequest::default().insert_header(("accept", accept));
+        wants_text(&request.to_http_request())
+    }
+
+    #[test]
+    fn text_is_for_those_who_prefer_it() {
+        assert!(wants("text/plain"));
+        assert!(wants("text/plain; charset=utf-8, */*;q=0.1"));
+        assert!(!wants("*/*"));
+        assert!(!wants("application/json, text/plain"));
+        assert!(wants("application/json;q=0.5, text/plain"));
+        assert!(!wants_text(&TestRequest::default().to_http_request()));
+    }
+}
