@@ -58,7 +58,6 @@ impl Access {
         let forbidden = |detail: String| Err(Refusal::Forbidden(detail).into());
         match self {
             Self::Public => Ok(()),
-            Self::Capability(capability) => Ok(principal.require(capability)?),
             Self::AnyOf(any) if any.iter().any(|c| principal.capabilities.has(*c)) => Ok(()),
             Self::AnyOf(any) => {
                 let names: Vec<_> = any.iter().map(|c| c.as_str()).collect();
@@ -67,7 +66,9 @@ impl Access {
             Self::Account(_) if is_agent => {
                 forbidden("an agent key sees its desktop, not the whole account".to_owned())
             }
-            Self::Account(capability) => Ok(principal.require(capability)?),
+            Self::Capability(capability) | Self::Account(capability) => {
+                Ok(principal.require(capability)?)
+            }
             Self::Runner if is_agent => Ok(()),
             Self::Runner => forbidden("this needs the agent key of the desktop".to_owned()),
         }
@@ -88,5 +89,5 @@ pub(crate) async fn unknown_method(request: HttpRequest) -> Reply {
         authenticate(&request, Counted::Request).await?;
     }
     let allowed: Vec<_> = routes().map(|route| route.verb.allow()).collect();
-    Err(Failure::method_not_allowed(allowed.join(", ")))
+    Err(Failure::method_not_allowed(&allowed.join(", ")))
 }

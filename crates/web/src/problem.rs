@@ -53,9 +53,9 @@ impl Failure {
     }
 
     /// The path exists, but not with this method.
-    pub(crate) fn method_not_allowed(allowed: String) -> Self {
+    pub(crate) fn method_not_allowed(allowed: &str) -> Self {
         Self {
-            allow: Some(allowed.clone()),
+            allow: Some(allowed.to_owned()),
             ..Self::new(Code::MethodNotAllowed, format!("this path takes {allowed}"))
         }
     }

@@ -9,7 +9,7 @@ use store::{
     PriorFeedback, TaskView,
 };
 
-use crate::vocabulary::ToWire as _;
+use crate::vocabulary::ToWire;
 
 /// Whose eyes an answer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -327,7 +327,7 @@ fn dependent(dependent: &Dependent) -> wire::Dependent {
 }
 
 fn decision(approval: &core::Approval) -> Option<wire::Decision> {
-    approval.status.decision().map(|d| d.to_wire())
+    approval.status.decision().map(ToWire::to_wire)
 }
 
 fn principal_id(id: core::PrincipalId) -> Option<String> {

@@ -46,8 +46,9 @@ pub async fn serve(
     stop: CancellationToken,
     config: ServeConfig,
 ) -> std::io::Result<()> {
-    let served = state.clone();
-    let mut server = HttpServer::new(move || App::new().configure(crate::configure(&served)))
+    let for_workers = state.clone();
+    let stop = stop.child_token();
+    let mut builder = HttpServer::new(move || App::new().configure(crate::configure(&for_workers)))
         .client_request_timeout(config.request_timeout)
         .keep_alive(config.keep_alive)
         .max_connections(config.max_connections)
@@ -56,12 +57,17 @@ pub async fn serve(
         .h1_allow_half_closed(false)
         .shutdown_signal(stop.clone().cancelled_owned());
     if let Some(workers) = config.workers {
-        server = server.workers(workers);
+        builder = builder.workers(workers);
     }
     for listener in listeners {
-        server = server.listen(listener)?;
+        builder = builder.listen(listener)?;
     }
-    let server = server.run();
-    let (served, ()) = tokio::join!(server, state.run(stop));
+    let server = builder.run();
+    let serving = async {
+        let served = server.await;
+        stop.cancel();
+        served
+    };
+    let (served, ()) = tokio::join!(serving, state.run(stop.clone()));
     served
 }

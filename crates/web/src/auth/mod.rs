@@ -23,7 +23,7 @@ use crate::problem::Failure;
 /// processes hear of a revocation this keeps every read within the promised one.
 const BELIEVED: Duration = Duration::from_millis(500);
 /// How often the use of a key is noted.
-const NOTED: Duration = Duration::from_secs(60);
+const NOTED: Duration = Duration::from_mins(1);
 /// Most credentials kept; more are looked up each time.
 const MOST_KNOWN: usize = 10_000;
 /// How many keys that were never seen before are looked up at once, so that made-up keys cannot
@@ -84,13 +84,11 @@ impl Authenticator {
         if let Some(credential) = self.believed(&sha256) {
             return Ok(credential);
         }
-        match self.look_up(sha256).await? {
-            Some(credential) => Ok(self.remember(sha256, credential)),
-            None => {
-                self.known().remove(&sha256);
-                Err(self.failed(request))
-            }
+        if let Some(credential) = self.look_up(sha256).await? {
+            return Ok(self.remember(sha256, credential));
         }
+        self.known().remove(&sha256);
+        Err(self.failed(request))
     }
 
     /// Stops believing a key that was revoked.

@@ -17,7 +17,7 @@ use crate::auth::Authenticator;
 use crate::limits::{Limits, Place};
 
 const POLL: Duration = Duration::from_secs(1);
-const CLEANING: Duration = Duration::from_secs(60);
+const CLEANING: Duration = Duration::from_mins(1);
 
 /// Wakes, ends and feeds what is open.
 pub(crate) struct Hub {

@@ -13,5 +13,5 @@ pub(crate) use activity::ActivityStream;
 pub(crate) use hub::Hub;
 pub(crate) use logs::LogStream;
 pub(crate) use open::{Ended, Open};
-pub(crate) use sse::{Source, response};
-pub(crate) use topic::{Signal, Topic};
+pub(crate) use sse::response;
+pub(crate) use topic::Topic;

@@ -20,7 +20,7 @@ use crate::problem::Failure;
 
 const MEBIBYTE: usize = 1 << 20;
 /// A body that takes longer is given up.
-const WHOLE_BODY: Duration = Duration::from_secs(120);
+const WHOLE_BODY: Duration = Duration::from_mins(2);
 /// A body that pauses longer is given up.
 const NEXT_CHUNK: Duration = Duration::from_secs(15);
 /// Bodies above this many bytes are worked on beside the threads that serve connections.

@@ -12,7 +12,7 @@ impl Violation {
     /// Line and column, both from 1, as serde counts them.
     pub(crate) fn position(self, json: &[u8]) -> (usize, usize) {
         let before = json.get(..self.offset).unwrap_or_default();
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = before.split(|byte| *byte == b'\n').count();
         let line_start = before
             .iter()
             .rposition(|byte| *byte == b'\n')

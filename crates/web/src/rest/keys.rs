@@ -13,7 +13,7 @@ use crate::page;
 use crate::problem::{Failure, Reply};
 use crate::render;
 use crate::request::{Body, Id, Query, id_in_body, in_range};
-use crate::vocabulary::ToCore as _;
+use crate::vocabulary::ToCore;
 
 /// API keys, oldest first, without their texts.
 #[utoipa::path(get, path = "/api/auth/api-keys", tag = "keys", operation_id = "listApiKeys",
@@ -74,7 +74,7 @@ fn key_request(body: CreateApiKey) -> Result<KeyRequest, Refusal> {
         .transpose()?;
     let capabilities = body
         .capabilities
-        .map(|all| all.into_iter().map(|one| one.to_core()).collect());
+        .map(|all| all.into_iter().map(ToCore::to_core).collect());
     Ok(KeyRequest {
         name: body.name,
         kind: body.kind.to_core(),

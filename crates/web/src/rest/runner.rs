@@ -50,7 +50,7 @@ pub(crate) async fn heartbeat(call: Call, id: Id<TaskId>, body: Body<Empty, AnyT
     responses((status = 202, description = "They are taken in")))]
 pub(crate) async fn logs(call: Call, id: Id<TaskId>, body: Body<AppendLogs, Bulk>) -> Reply {
     let lease = leased(&call, id.0)?;
-    let entries = off_thread(body.bytes.len(), move || log_of(body.value)).await?;
+    let entries = off_thread(body.bytes.len(), move || log_of(&body.value)).await?;
     let entries = existing(&call, id.0, entries).await?;
     let command = Command::AppendLogs { lease, entries };
     let answered = call.submit(command, body.idempotency).await?;

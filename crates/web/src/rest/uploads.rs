@@ -12,11 +12,11 @@ use crate::vocabulary::ToCore as _;
 ///
 /// # Errors
 /// 422 `invalid-logs`.
-pub(crate) fn log_of(logs: AppendLogs) -> Result<Vec<LogUpload>, Refusal> {
-    logs.entries.into_iter().map(log_entry).collect()
+pub(crate) fn log_of(logs: &AppendLogs) -> Result<Vec<LogUpload>, Refusal> {
+    logs.entries.iter().map(log_entry).collect()
 }
 
-fn log_entry(entry: LogEntry) -> Result<LogUpload, Refusal> {
+fn log_entry(entry: &LogEntry) -> Result<LogUpload, Refusal> {
     if entry.seq < 0 {
         let reason = format!("is {}, the first entry has 0", entry.seq);
         return Err(invalid(Invalid::Logs, "seq", reason));
@@ -189,6 +189,6 @@ mod tests {
         let entry =
             json!({"seq": -1, "stream": "stdout", "at": "2026-03-15T10:05:00Z", "base64": ""});
         let logs = serde_json::from_value(json!({"entries": [entry]})).expect("the wire type");
-        assert!(log_of(logs).is_err());
+        assert!(log_of(&logs).is_err());
     }
 }
