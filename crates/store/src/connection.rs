@@ -54,7 +54,7 @@ pub(crate) fn spawn_io(
     RUNTIME.spawn(future)
 }
 
-/// A connection to either engine. Queries are written once, inside [`on_db!`].
+/// A connection to either engine. Queries are written once, inside `on_db!`.
 #[expect(clippy::large_enum_variant, reason = "a process has a handful of them")]
 pub enum Conn {
     /// SQLite.
