@@ -185,7 +185,7 @@ fn the_chain_detects_every_kind_of_tampering() {
         ("account", |r| r.account = Uuid::from_u128(6).into()),
         ("type", |r| r.kind.push('x')),
         ("payload", |r| {
-            r.payload = r.payload.replace("stopped", "running")
+            r.payload = r.payload.replace("stopped", "running");
         }),
         ("actor's kind", |r| r.actor.kind = ActorKind::Agent),
         ("actor's id", |r| r.actor.id = PrincipalId::System),
@@ -204,8 +204,11 @@ fn the_chain_detects_every_kind_of_tampering() {
             assert!(!verify(&edited, head), "{name} of row {index}");
             edited[index] = edited[index].clone().hashed();
             assert!(!verify(&edited, head), "{name} of row {index}, hashed anew");
-            assert!(
-                !verify(&rechained(edited), head),
+            // chaining anew puts these two right again, which undoes the edit
+            let undone = matches!(name, "seq" | "prevHash");
+            assert_eq!(
+                verify(&rechained(edited), head),
+                undone,
                 "{name} of row {index}, chained anew"
             );
         }
@@ -258,7 +261,7 @@ fn every_event_says_what_the_contract_says() {
     let reviewer = Reviewer::of(&human()).expect("a person");
     let (mut task, mut approval) = in_review(&secret);
     let created = Event::approval_created(&approval, &task);
-    let reviewed = Event::task_completed(&task);
+    let finished = Event::task_completed(&task);
     let reject = DecisionRequest::reject("the feedback");
     task.decide(Some(&mut approval), &reviewer, &reject, mode(false), at(2))
         .expect("in review");
@@ -302,7 +305,7 @@ fn every_event_says_what_the_contract_says() {
             format!(r#"{{"attempt":1,{ids}"status":"running",{task_member}"#),
         ),
         (
-            reviewed,
+            finished,
             "task.completed",
             format!(
                 r#"{{"completedAt":"2026-03-15T10:00:01.000000Z",{ids}"status":"review",{task_member}"#

@@ -21,7 +21,7 @@ const GOLDEN: &str = concat!(
     r#""taskId":"task_0000000000000000000000000a","type":"command","v":1}"#,
 );
 /// SHA-256 of [`GOLDEN`], by sha256sum.
-const GOLDEN_SHA256: &str = "@@";
+const GOLDEN_SHA256: &str = "b3bda5abf5cf7ca15c189b2c8b97468808b3f6bc179c90569ddbcb03763234da";
 
 fn added(path: &str) -> EvidenceFile {
     EvidenceFile {
@@ -179,7 +179,7 @@ fn one_change_anywhere_is_another_digest() {
         ("exit code", |e| e.exit_code = Some(3)),
         ("no exit code", |e| e.exit_code = None),
         ("error", |e| {
-            e.error = Some("exit \"3\"\n\u{1b}[31m ".to_owned())
+            e.error = Some("exit \"3\"\n\u{1b}[31m ".to_owned());
         }),
         ("no error", |e| e.error = None),
         ("empty error", |e| e.error = Some(String::new())),
@@ -195,7 +195,7 @@ fn one_change_anywhere_is_another_digest() {
         ("a file more", |e| e.files.push(added("b"))),
         ("a file twice", |e| e.files.push(e.files[0].clone())),
         ("path", |e| {
-            e.files[1].path = PathText::Text("a\u{308}".to_owned())
+            e.files[1].path = PathText::Text("a\u{308}".to_owned());
         }),
         ("path bytes", |e| e.files[0].path = bytes(b"\xfd/", "/S8=")),
         ("old path", |e| e.files[2].old_path = None),
@@ -205,10 +205,10 @@ fn one_change_anywhere_is_another_digest() {
         ("diff", |e| e.files[2].diff = None),
         ("diff bytes", |e| e.files[2].diff = Some(Part::of(b"+"))),
         ("file content", |e| {
-            e.files[2].content = Some(Part::of(b"tess"))
+            e.files[2].content = Some(Part::of(b"tess"));
         }),
         ("other file's content", |e| {
-            e.files[1].content = Some(Part::of(b"test"))
+            e.files[1].content = Some(Part::of(b"test"));
         }),
         ("truncated", |e| e.files[2].truncated = false),
     ];

@@ -104,13 +104,13 @@ fn a_retry_copies_all_but_what_it_changes() {
         title: Some("Again".to_owned()),
         requires_approval: Some(false),
     };
-    let changed = NewTask {
+    let better = NewTask {
         content: "make dist".to_owned(),
         title: Some("Again".to_owned()),
         requires_approval: false,
         ..same
     };
-    assert_eq!(task.retry("make release", &changes, &human()), Ok(changed));
+    assert_eq!(task.retry("make release", &changes, &human()), Ok(better));
 }
 
 #[test]

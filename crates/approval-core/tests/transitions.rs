@@ -198,6 +198,7 @@ fn give(
         ("time-out", "early") => 3_659,
         _ => 4,
     });
+    let before = s.task.clone();
     let (task, approval) = (&mut s.task, s.approval.as_mut());
     match verb {
         "run" => {
@@ -218,10 +219,22 @@ fn give(
             assert_eq!(task.heartbeat(key, now)?, cancelled);
         }
         "upload" => task.admit_upload(key, now)?,
-        "succeed" => {
-            drop(task.complete(key, &report(Outcome::Succeeded), evidence(), settings, now)?)
+        "succeed" | "fail" => {
+            let outcome = if verb == "fail" {
+                Outcome::Failed
+            } else {
+                Outcome::Succeeded
+            };
+            let said = task.complete(key, &report(outcome), evidence(), settings, now)?;
+            let done = match said {
+                Completion::Repeated => before.status,
+                Completion::Done => Status::Done,
+                Completion::Failed => Status::Failed,
+                Completion::Review(_) => Status::Review,
+            };
+            assert_eq!(task.status, done, "{said:?}");
+            assert_eq!(*task == before, said == Completion::Repeated);
         }
-        "fail" => drop(task.complete(key, &report(Outcome::Failed), evidence(), settings, now)?),
         "approve" => {
             let reviewer = Reviewer::of(by)?;
             task.decide(
@@ -244,9 +257,13 @@ fn give(
         }
         "cancel" => task.cancel(approval, by, now)?,
         "retry" => return task.retry("again", &RetryChanges::default(), by).map(Some),
-        "expire" => drop(task.expire_lease(now)),
-        "time-out" => drop(task.time_out(now)),
-        "lose-desktop" => drop(task.lose_desktop(now)),
+        "expire" => {
+            let said = task.expire_lease(now);
+            assert_eq!(*task == before, said == LeaseEnd::Alive);
+            assert_eq!(task.status != before.status, said == LeaseEnd::Failed);
+        }
+        "time-out" => assert_eq!(task.time_out(now), *task != before),
+        "lose-desktop" => assert_eq!(task.lose_desktop(now), *task != before),
         "parent-died" => task.cancel_by_dependency(),
         other => panic!("no command {other}"),
     }
