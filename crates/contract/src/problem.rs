@@ -69,15 +69,15 @@ problem_codes! {
     AlreadyDecided, "already-decided", 409, "A decision already exists",
         "Read the decision in `standing`; it stands and cannot be changed.";
     NotInReview, "not-in-review", 409, "The task is not in review",
-        "Look at `status`: only a task in review can be decided.";
+        "Look at `taskStatus`: only a task in review can be decided.";
     NotPending, "not-pending", 409, "The task is not pending",
-        "Look at `status`: only a pending task can be run.";
+        "Look at `taskStatus`: only a pending task can be run.";
     Blocked, "blocked", 409, "The task waits for others",
         "Wait until the tasks in `blockedBy` are done, or create it with `autoRun`.";
     AlreadyFinal, "already-final", 409, "The task has already ended",
-        "Nothing is left to cancel; look at `status`.";
+        "Nothing is left to cancel; look at `taskStatus`.";
     NotRetryable, "not-retryable", 409, "Only a failed or cancelled task can be retried",
-        "Look at `status`; create a new task otherwise.";
+        "Look at `taskStatus`; create a new task otherwise.";
     AlreadyRetried, "already-retried", 409, "The task has been retried already",
         "Go on with the task in `retriedBy`; retry that one if it has ended.";
     LeaseLost, "lease-lost", 409, "The lease is not, or no longer, yours",

@@ -28,7 +28,7 @@ macro_rules! vocabulary {
         $(#[$doc])*
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash,
-            serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+            serde::Serialize, utoipa::ToSchema,
         )]
         pub enum $name {
             $(
@@ -52,6 +52,14 @@ macro_rules! vocabulary {
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
+            }
+        }
+
+        /// Only the word itself: serde's own reading also takes `{"word": null}`.
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let word = String::deserialize(deserializer)?;
+                word.parse().map_err(serde::de::Error::custom)
             }
         }
 
@@ -278,6 +286,13 @@ mod tests {
         round_trips(LogStream::ALL, LogStream::as_str);
         round_trips(FileChange::ALL, FileChange::as_str);
         round_trips(Outcome::ALL, Outcome::as_str);
+    }
+
+    #[test]
+    fn only_text_is_a_word() {
+        for json in [r#"{"approve":null}"#, "1", "null", r#"["approve"]"#] {
+            assert!(serde_json::from_str::<Decision>(json).is_err(), "{json}");
+        }
     }
 
     #[test]

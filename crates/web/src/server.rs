@@ -62,12 +62,12 @@ pub async fn serve(
     for listener in listeners {
         builder = builder.listen(listener)?;
     }
-    let server = builder.run();
+    let running = builder.run();
     let serving = async {
-        let served = server.await;
+        let end = running.await;
         stop.cancel();
-        served
+        end
     };
-    let (served, ()) = tokio::join!(serving, state.run(stop.clone()));
-    served
+    let (end, ()) = tokio::join!(serving, state.run(stop.clone()));
+    end
 }
