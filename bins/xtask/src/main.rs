@@ -1,6 +1,7 @@
 //! What developers and continuous integration run on the workspace: `cargo xtask COMMAND`. One
 //! module a command; the others are what the commands share.
 
+mod bench;
 mod ci;
 mod layers;
 mod openapi;
@@ -28,6 +29,7 @@ struct Arguments {
 enum Command {
     Test(test::Options),
     Ci(ci::Options),
+    Bench(bench::Options),
     Layers(layers::Options),
     Openapi(openapi::Options),
 }
@@ -48,6 +50,7 @@ fn perform(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Test(options) => test::run(&shell, options),
         Command::Ci(options) => ci::run(&shell, options),
+        Command::Bench(options) => bench::run(&shell, options),
         Command::Layers(_) => layers::check(&shell),
         Command::Openapi(options) => openapi::run(&shell, options),
     }

@@ -105,11 +105,21 @@ impl Owner {
     }
 }
 
+/// What a server is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Many short tests; nothing has to survive a crash.
+    Tests,
+    /// Figures with full durability, and a count of statements.
+    Benchmarks,
+}
+
 /// A running server with its data in a temporary directory.
 pub struct Cluster {
     binaries: PathBuf,
     owner: Option<Owner>,
     port: u16,
+    purpose: Purpose,
     /// Last: removed after the server has stopped.
     directory: TempDir,
 }
@@ -119,11 +129,11 @@ const ATTEMPTS: u32 = 5;
 
 impl Cluster {
     /// Makes and starts a server on a free port of 127.0.0.1 and a socket in its directory. It
-    /// trusts everybody on this machine and does not survive a power cut: tests only.
+    /// trusts everybody on this machine.
     ///
     /// # Errors
     /// When initdb or the server fails; the message holds what they said.
-    pub fn start(shell: &Shell, binaries: PathBuf) -> Result<Self, Failure> {
+    pub fn start(shell: &Shell, binaries: PathBuf, purpose: Purpose) -> Result<Self, Failure> {
         let directory =
             TempDir::with_prefix("countersign-pg-").map_err(|source| Failure::File {
                 path: std::env::temp_dir(),
@@ -139,6 +149,7 @@ impl Cluster {
             binaries,
             owner,
             port: 0,
+            purpose,
             directory,
         };
         shell.output(cluster.program("initdb").args([
@@ -184,16 +195,18 @@ impl Cluster {
         })
     }
 
-    /// Tests start many servers of ours, each with several connections, and nothing here has to
-    /// survive a crash.
+    /// Tests start many servers of ours, each with several connections.
     fn settings(&self) -> String {
+        let purpose = match self.purpose {
+            Purpose::Tests => "fsync = off\nfull_page_writes = off\n",
+            Purpose::Benchmarks => "shared_preload_libraries = 'pg_stat_statements'\n",
+        };
         format!(
             "listen_addresses = '127.0.0.1'\n\
              port = {}\n\
              unix_socket_directories = '{}'\n\
              max_connections = 400\n\
-             fsync = off\n\
-             full_page_writes = off\n",
+             {purpose}",
             self.port,
             self.directory.path().display()
         )

@@ -5,7 +5,7 @@ use std::process::Command;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
-use crate::postgres::{self, Cluster};
+use crate::postgres::{self, Cluster, Purpose};
 use crate::shell::{Failure, Shell, cargo};
 use crate::steps::Steps;
 
@@ -88,7 +88,7 @@ fn start_postgres(shell: &Shell) -> Result<Started, Failure> {
         None => None,
     };
     match binaries {
-        Some(binaries) => Cluster::start(shell, binaries).map(Started::Running),
+        Some(binaries) => Cluster::start(shell, binaries, Purpose::Tests).map(Started::Running),
         None => Ok(Started::Missing(
             "PostgreSQL is missing: install the server (Debian: apt-get install postgresql)"
                 .to_owned(),

@@ -1,0 +1,136 @@
+//! `cargo xtask bench`: figures of the real server, beside a floor measured in the same run.
+
+mod decide;
+mod floor;
+mod load;
+mod server;
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::postgres::{self, Cluster, Purpose};
+use crate::shell::{Failure, Shell, cargo};
+
+/// Measure the server under load, beside a floor measured in the same run
+///
+/// Builds a release, starts it on a fresh database with full durability, SQLite first, then a
+/// PostgreSQL of its own, and drives it over loopback. Load, server and database share the machine.
+#[derive(Args)]
+pub struct Options {
+    /// What to measure
+    #[arg(value_enum)]
+    workload: Workload,
+
+    /// How many decisions each measurement takes
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    decisions: u32,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Workload {
+    /// Decisions a second through `POST …/tasks/:id/review`
+    Decide,
+}
+
+/// An engine to measure on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+impl Engine {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        }
+    }
+}
+
+/// Builds a release and measures.
+///
+/// # Errors
+/// When something cannot be built or started, or the server answers a request with an error.
+pub fn run(shell: &Shell, options: &Options) -> Result<(), Failure> {
+    shell.run(&mut cargo([
+        "build",
+        "--release",
+        "-p",
+        "api",
+        "-p",
+        "migrate",
+    ]))?;
+    let cluster = match postgres::find(shell) {
+        Some(binaries) => Some(Cluster::start(shell, binaries, Purpose::Benchmarks)?),
+        None => None,
+    };
+    // beside the build, which is on a real disk; the temporary directory may be memory
+    let directory =
+        tempfile::TempDir::new_in(shell.path("target")).map_err(|source| Failure::File {
+            path: shell.path("target"),
+            source,
+        })?;
+    let sqlite = format!("sqlite://{}", directory.path().join("bench.db").display());
+    let mut databases = vec![(Engine::Sqlite, sqlite)];
+    databases.extend(
+        cluster
+            .as_ref()
+            .map(|cluster| (Engine::Postgres, cluster.url())),
+    );
+    let runtime = runtime()?;
+    let Workload::Decide = options.workload;
+    for (engine, url) in databases {
+        runtime.block_on(decide::measure(shell, engine, &url, options.decisions))?;
+    }
+    if cluster.is_none() {
+        println!("PostgreSQL: SKIPPED, because there is no server.");
+    }
+    Ok(())
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| Failure::Start {
+            command: "the load generator".to_owned(),
+            source,
+        })
+}
+
+/// A failure that is nobody's exit code.
+fn failed(what: &str, why: &dyn std::fmt::Display) -> Failure {
+    Failure::Check(format!("{what}: {why}"))
+}
+
+/// The value below which `share` of the sorted samples lie.
+fn percentile(sorted: &[Duration], share: f64) -> Duration {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index into the samples"
+    )]
+    let index = (sorted.len().saturating_sub(1) as f64 * share).round() as usize;
+    sorted.get(index).copied().unwrap_or_default()
+}
+
+/// Milliseconds, for people.
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}
+
+/// Resident memory of a process in MiB, as the kernel counts it.
+fn resident(process: u32) -> Option<f64> {
+    let status =
+        std::fs::read_to_string(Path::new("/proc").join(process.to_string()).join("status"))
+            .ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: f64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kilobytes / 1_024.0)
+}
