@@ -1,14 +1,4 @@
-//! The wire types of the Countersign API: what a client and the server share.
-//!
-//! Every JSON body of the public contract is a struct here, every closed vocabulary an enum, every
-//! refusal a [`problem::Code`]. The crate does no IO and knows neither the server's framework nor
-//! its database.
-//!
-//! * Answers always carry every member: an unknown value is `null`, a list without elements `[]`.
-//!   They are read leniently (a newer server may add members).
-//! * Requests refuse unknown members; `null` means the same as leaving the member out. Numbers with
-//!   a range are parsed wide (`i64`), so that the rule that limits them refuses them, and says why.
-//! * Ids are opaque text, times are [`Timestamp`]s.
+#![doc = include_str!("../README.md")]
 
 pub mod activity;
 pub mod approval;
