@@ -26,7 +26,7 @@ pub enum Canonical<'a> {
 
 impl<'a> Canonical<'a> {
     /// The largest integer that a double holds together with all below it: 2^53.
-    pub(crate) const MAX_INT: i64 = 1 << 53;
+    pub const MAX_INT: i64 = 1 << 53;
 
     /// An object of the given members.
     pub fn object<const N: usize>(members: [(&'static str, Canonical<'a>); N]) -> Self {

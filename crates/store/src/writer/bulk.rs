@@ -3,8 +3,9 @@
 //! The lease was checked by then; what is checked here are the limits of contract section 5.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
-use approval_core::{AccountId, Digest, Invalid, Refusal, TaskId};
+use approval_core::{AccountId, Canonical, Digest, Invalid, Refusal, TaskId};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
 
 use super::world::{Bulk, World};
@@ -18,6 +19,8 @@ use crate::schema::{files, log_entries, uploads};
 
 use Kind::{Bool, Bytes, Int, Text};
 
+/// The numbers a log entry can have: they are written into the evidence, exactly.
+const LOG_NUMBERS: RangeInclusive<i64> = 0..=Canonical::MAX_INT;
 /// Bytes kept from the start of a log, and as many from its end.
 const LOG_KEPT: i64 = 4 << 20;
 /// Most paths of an attempt.
@@ -244,6 +247,13 @@ fn append_logs(
     mut uploads: Uploads,
     entries: &[LogUpload],
 ) -> Result<Option<Refusal>, Fault> {
+    if let Some(entry) = entries.iter().find(|e| !LOG_NUMBERS.contains(&e.seq)) {
+        return Ok(Some(wrong_number(format!(
+            "is {}, allowed are 0 to {}",
+            entry.seq,
+            Canonical::MAX_INT
+        ))));
+    }
     let mut rows = Vec::new();
     for entry in entries {
         if !uploads.received.insert(entry.seq) {
@@ -259,11 +269,9 @@ fn append_logs(
         rows.push(log_row(attempt, entry, !uploads.head_open));
     }
     if uploads.received.pieces() > MAX_RANGES {
-        return Ok(Some(Refusal::Invalid {
-            what: Invalid::Logs,
-            field: "seq",
-            reason: format!("leaves more than {MAX_RANGES} gaps; send entries in order"),
-        }));
+        return Ok(Some(wrong_number(format!(
+            "leaves more than {MAX_RANGES} gaps; send entries in order"
+        ))));
     }
     if rows.is_empty() {
         return Ok(None);
@@ -272,6 +280,14 @@ fn append_logs(
     evict(conn, attempt, &mut uploads)?;
     save(conn, attempt, &uploads)?;
     Ok(None)
+}
+
+fn wrong_number(reason: String) -> Refusal {
+    Refusal::Invalid {
+        what: Invalid::Logs,
+        field: "seq",
+        reason,
+    }
 }
 
 fn log_row(attempt: Attempt, entry: &LogUpload, in_tail: bool) -> Vec<Cell> {

@@ -45,6 +45,8 @@ struct Wanted {
     answers: BTreeSet<String>,
     /// Attempts that may be completed.
     completions: BTreeSet<String>,
+    /// Tasks that may be retried: their dependencies are looked at as those of a new task.
+    retries: BTreeSet<String>,
     /// Whether a task may die and take dependents with it.
     cascades: bool,
 }
@@ -77,7 +79,11 @@ impl Wanted {
                 self.tasks
                     .extend(new.depends_on.iter().take(64).map(TaskId::to_string));
             }
-            Command::RunTask(id) | Command::RetryTask { task: id, .. } => self.task(*id),
+            Command::RunTask(id) => self.task(*id),
+            Command::RetryTask { task: id, .. } => {
+                self.task(*id);
+                self.retries.insert(id.to_string());
+            }
             Command::CancelTask(id) => {
                 self.task(*id);
                 self.cascades = true;
@@ -162,6 +168,7 @@ pub(super) fn load(
     loader.emails(&wanted)?;
     let tasks = loader.tasks(&wanted)?;
     loader.neighbourhood(&tasks, wanted.cascades)?;
+    loader.dependencies_as_given(&wanted.retries)?;
     loader.desktops(&wanted)?;
     loader.answers(&wanted)?;
     loader.contents(&tasks)?;
@@ -548,6 +555,17 @@ impl Loader<'_> {
             entry.task = approval_core::Task::restore(state);
             entry.parent_lineages = lineages;
         }
+    }
+
+    /// The dependencies of some tasks as they were given, beside the newest retries of them.
+    fn dependencies_as_given(&mut self, ids: &BTreeSet<String>) -> Result<(), Fault> {
+        let mut given = BTreeSet::new();
+        for id in ids {
+            let entry = self.world.tasks.get(&stored::<TaskId>(id)?);
+            let depends_on = entry.map_or(&[][..], |e| &e.task.depends_on);
+            given.extend(depends_on.iter().map(TaskId::to_string));
+        }
+        self.tasks_by_id(&given)
     }
 
     /// The approvals of the tasks and of their chains of retries.

@@ -155,7 +155,7 @@ fn server() -> Option<String> {
 }
 
 /// Runs blocking work where no async runtime is entered, so that async tests can call it.
-fn off_runtime<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+pub(crate) fn off_runtime<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         scope
             .spawn(work)
