@@ -35,7 +35,7 @@ pub async fn measure(
         idle.map_or("?".to_owned(), |mib| format!("{mib:.1}"))
     );
     println!(
-        "{:<22}{:>14}{:>10}{:>10}{:>12}{:>16}",
+        "{:<22}{:>14}{:>10}{:>10}{:>12}{:>18}",
         "", "decisions/s", "p50 ms", "p99 ms", "batch size", "statements/batch"
     );
     let desktop = Desktop::create(&server).await?;
@@ -83,7 +83,7 @@ pub async fn measure(
 fn print_row(name: &str, measured: &Measured, batch: Option<f64>, statements: Option<f64>) {
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.1}"));
     println!(
-        "{name:<22}{:>14.0}{:>10.2}{:>10.2}{:>12}{:>16}",
+        "{name:<22}{:>14.0}{:>10.2}{:>10.2}{:>12}{:>18}",
         measured.per_second(),
         milliseconds(percentile(&measured.latencies, 0.50)),
         milliseconds(percentile(&measured.latencies, 0.99)),
