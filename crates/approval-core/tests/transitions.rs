@@ -528,6 +528,29 @@ fn an_approval_of_something_else_decides_and_ends_nothing() {
     }
 }
 
+/// A decided approval never changes, not even where task and approval were stored at odds.
+#[test]
+fn a_withdrawal_leaves_a_decided_approval_alone() {
+    let past = Past {
+        by_agent: false,
+        flag: true,
+        mode_at_claim: false,
+    };
+    let mut task = stand("review", past).task;
+    for column in ["done", "rejected", "recalled"] {
+        let mut decided = stand(column, past).approval.expect("was in review");
+        let before = (task.clone(), decided.clone());
+        let answer = task.cancel(Some(&mut decided), &human(), at(9));
+        let standing = Box::new(before.1.clone());
+        assert_eq!(
+            answer,
+            Err(Refusal::AlreadyDecided { approval: standing }),
+            "{column}"
+        );
+        assert_eq!((task.clone(), decided), before, "{column}");
+    }
+}
+
 /// Two deciders, one decision: the second learns what stands, also when it says the same.
 #[test]
 fn a_second_decision_is_told_the_standing_one() {
