@@ -2,6 +2,7 @@
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest};
 use approval_core::{ActorKind, Principal, Refusal};
@@ -18,9 +19,27 @@ pub(crate) async fn gate(
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    match admit(route, request.request()).await {
-        Ok(()) => next.call(request).await,
-        Err(failure) => Ok(request.into_response(failure.response())),
+    if let Err(failure) = admit(route, request.request()).await {
+        return Ok(request.into_response(failure.response()));
+    }
+    let answered = next.call(request).await?;
+    match count_lost_lease(route, &answered) {
+        Ok(()) => Ok(answered),
+        Err(failure) => Ok(answered.into_response(failure.response())),
+    }
+}
+
+/// Only a valid lease token exempts a call from the limit (contract section 7); that it was none
+/// is known afterwards.
+fn count_lost_lease(route: &Route, answered: &ServiceResponse<BoxBody>) -> Result<(), Failure> {
+    let request = answered.request();
+    let leased = matches!(counted(route, request), Counted::Leased);
+    let caller = request.extensions().get::<Caller>().cloned();
+    match (AppState::of(request), caller) {
+        (Some(state), Some(caller)) if leased && answered.status() == StatusCode::CONFLICT => {
+            state.limits.count(caller.0.key, Counted::Request)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -3,10 +3,14 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use actix_web::dev::Server;
 use actix_web::{App, HttpServer};
 use tokio_util::sync::CancellationToken;
 
 use crate::state::AppState;
+
+/// Threads a worker may have for reads and for large bodies.
+const BLOCKING_THREADS: usize = 16;
 
 /// Limits of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,23 +50,8 @@ pub async fn serve(
     stop: CancellationToken,
     config: ServeConfig,
 ) -> std::io::Result<()> {
-    let for_workers = state.clone();
     let stop = stop.child_token();
-    let mut builder = HttpServer::new(move || App::new().configure(crate::configure(&for_workers)))
-        .client_request_timeout(config.request_timeout)
-        .keep_alive(config.keep_alive)
-        .max_connections(config.max_connections)
-        .shutdown_timeout(config.drain.as_secs())
-        // a client that has gone frees its wait at once
-        .h1_allow_half_closed(false)
-        .shutdown_signal(stop.clone().cancelled_owned());
-    if let Some(workers) = config.workers {
-        builder = builder.workers(workers);
-    }
-    for listener in listeners {
-        builder = builder.listen(listener)?;
-    }
-    let running = builder.run();
+    let running = start(listeners, &state, &stop, config)?;
     let serving = async {
         let end = running.await;
         stop.cancel();
@@ -70,4 +59,30 @@ pub async fn serve(
     };
     let (end, ()) = tokio::join!(serving, state.run(stop.clone()));
     end
+}
+
+fn start(
+    listeners: Vec<TcpListener>,
+    state: &AppState,
+    stop: &CancellationToken,
+    config: ServeConfig,
+) -> std::io::Result<Server> {
+    let state = state.clone();
+    let mut server = HttpServer::new(move || App::new().configure(crate::configure(&state)))
+        .client_request_timeout(config.request_timeout)
+        .keep_alive(config.keep_alive)
+        .max_connections(config.max_connections)
+        // reads queue for threads, not for connections of the pool
+        .worker_max_blocking_threads(BLOCKING_THREADS)
+        .shutdown_timeout(config.drain.as_secs())
+        // a client that has gone frees its wait at once
+        .h1_allow_half_closed(false)
+        .shutdown_signal(stop.clone().cancelled_owned());
+    if let Some(workers) = config.workers {
+        server = server.workers(workers);
+    }
+    for listener in listeners {
+        server = server.listen(listener)?;
+    }
+    Ok(server.run())
 }
