@@ -12,6 +12,10 @@ use web::Cidr;
 /// The database of the quick start, which administration takes when none is named.
 pub(crate) const QUICK_START_DATABASE: &str = "sqlite://data/countersign.db";
 
+/// The forms of a database URL.
+const DATABASE_HELP: &str = "sqlite://relative/path.db, sqlite:///absolute/path.db or \
+                             postgres://user:password@host:port/database";
+
 /// Countersign: the gate between what AI agents do and what takes effect.
 ///
 /// Without a command this is the quick start: a SQLite database in ./data, migrations applied, a
@@ -52,12 +56,7 @@ pub(crate) enum Command {
 #[derive(Args)]
 pub(crate) struct QuickStart {
     /// Where to listen
-    #[arg(
-        long,
-        env = "LISTEN",
-        value_name = "LISTEN",
-        default_value = "127.0.0.1:8080"
-    )]
+    #[arg(long, env = "LISTEN", value_name = "LISTEN", default_value = "127.0.0.1:8080", value_parser = listen)]
     pub listen: SocketAddr,
 
     /// Folder of the database; created with access for its owner only
@@ -86,12 +85,7 @@ pub(crate) struct Serve {
     pub database: Database,
 
     /// Where to listen
-    #[arg(
-        long,
-        env = "LISTEN",
-        value_name = "LISTEN",
-        default_value = "127.0.0.1:8080"
-    )]
+    #[arg(long, env = "LISTEN", value_name = "LISTEN", default_value = "127.0.0.1:8080", value_parser = listen)]
     pub listen: SocketAddr,
 
     #[command(flatten)]
@@ -103,20 +97,26 @@ pub(crate) struct Serve {
 
 #[derive(Args)]
 pub(crate) struct Database {
-    /// sqlite://relative/path.db, sqlite:///absolute/path.db or postgres://user:password@host:port/database
     #[arg(
         long,
         env = "DATABASE_URL",
         hide_env_values = true,
-        value_name = "DATABASE_URL"
+        value_name = "DATABASE_URL",
+        help = DATABASE_HELP
     )]
     database_url: String,
 }
 
 #[derive(Args)]
 pub(crate) struct AdminDatabase {
-    /// The database; the one of the quick start when absent
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "DATABASE_URL", default_value = QUICK_START_DATABASE)]
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        value_name = "DATABASE_URL",
+        default_value = QUICK_START_DATABASE,
+        help = DATABASE_HELP
+    )]
     database_url: String,
 }
 
@@ -145,7 +145,8 @@ pub(crate) struct Web {
         long,
         env = "RATE_LIMIT",
         value_name = "RATE_LIMIT",
-        default_value_t = 1_200
+        default_value_t = 1_200,
+        value_parser = rate_limit
     )]
     pub rate_limit: u32,
 
@@ -171,6 +172,16 @@ impl Web {
             public_url: self.public_url.clone(),
         }
     }
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "expected ADDRESS:PORT, for example 127.0.0.1:8080 or [::]:8080".to_owned())
+}
+
+fn rate_limit(text: &str) -> Result<u32, String> {
+    text.parse()
+        .map_err(|_| "expected a whole number of requests a minute, 0 for no limit".to_owned())
 }
 
 fn public_url(text: &str) -> Result<String, String> {

@@ -13,11 +13,10 @@ pub(crate) fn start(log: &Log) -> Result<(), Failure> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
-    let started = match log.log_format {
+    match log.log_format {
         LogFormat::Text => lines
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
             .try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
-    };
-    started
+    }
 }
