@@ -42,13 +42,10 @@ pub(super) fn claim(
 /// The first task in `run` order that nobody took since it was loaded.
 fn next_queued(world: &mut World, request: &Request, desktop: DesktopId) -> Option<TaskEntry> {
     let mut queue = world.queues.remove(&desktop)?;
-    let mut found = None;
-    while let (None, Some(id)) = (&found, queue.pop_front()) {
-        found = world
-            .task(request.account, id)
-            .ok()
-            .filter(|e| e.task.is_claimable());
-    }
+    let found = std::iter::from_fn(|| queue.pop_front()).find_map(|id| {
+        let entry = world.task(request.account, id).ok()?;
+        entry.task.is_claimable().then_some(entry)
+    });
     world.queues.insert(desktop, queue);
     found
 }
