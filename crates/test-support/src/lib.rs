@@ -1,6 +1,7 @@
 //! What tests of several crates share. A dev-dependency only.
 
 mod db;
+pub mod server;
 mod site;
 
 pub use db::{Engine, TestDb};

@@ -1,0 +1,10 @@
+//! The real programs from outside: started as processes, spoken to over REST, killed.
+
+mod admin;
+mod crash;
+mod evidence;
+mod quick_start;
+mod replicas;
+mod rest;
+mod runner;
+mod site;
