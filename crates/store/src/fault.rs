@@ -23,8 +23,10 @@ pub(crate) enum Fault {
 pub(crate) enum Remedy {
     /// The connection is gone: open another one and run the batch again.
     Reconnect,
-    /// Somebody else was faster or slower: run the batch again.
+    /// The database named no cause we know: run the batch again, then corner the culprit.
     Retry,
+    /// Somebody else holds what the batch needs: run it again, then refuse it for now.
+    Wait,
     /// One of the commands is at fault: run halves until it is alone.
     Isolate,
     /// No room: refuse for now, it may come back.
@@ -47,6 +49,14 @@ impl Fault {
     }
 }
 
+/// What PostgreSQL and SQLite say when another process is in the way.
+const CONTENTION: [&str; 4] = [
+    "lock timeout",
+    "deadlock detected",
+    "statement timeout",
+    "database is locked",
+];
+
 fn remedy_of(kind: DatabaseErrorKind, message: &str) -> Remedy {
     use DatabaseErrorKind as Kind;
     match kind {
@@ -56,7 +66,7 @@ fn remedy_of(kind: DatabaseErrorKind, message: &str) -> Remedy {
         | Kind::CheckViolation
         | Kind::RestrictViolation
         | Kind::ExclusionViolation => Remedy::Isolate,
-        Kind::SerializationFailure => Remedy::Retry,
+        Kind::SerializationFailure => Remedy::Wait,
         Kind::UnableToSendCommand | Kind::ClosedConnection | Kind::ReadOnlyTransaction => {
             Remedy::Reconnect
         }
@@ -67,6 +77,7 @@ fn remedy_of(kind: DatabaseErrorKind, message: &str) -> Remedy {
             Remedy::Refuse
         }
         _ if message.contains("terminating connection") => Remedy::Reconnect,
+        _ if CONTENTION.iter().any(|cause| message.contains(cause)) => Remedy::Wait,
         _ => Remedy::Retry,
     }
 }

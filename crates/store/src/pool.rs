@@ -28,9 +28,11 @@ impl From<Fault> for ReadError {
         tracing::error!(%fault, "a read failed");
         match fault.remedy() {
             Remedy::Isolate => Self::Internal,
-            Remedy::Reconnect | Remedy::Retry | Remedy::Refuse | Remedy::EndProcess => {
-                Self::Unavailable
-            }
+            Remedy::Reconnect
+            | Remedy::Retry
+            | Remedy::Wait
+            | Remedy::Refuse
+            | Remedy::EndProcess => Self::Unavailable,
         }
     }
 }

@@ -79,7 +79,7 @@ impl Batcher {
                     return refuse(requests, &SubmitError::Unavailable);
                 }
                 Remedy::EndProcess => end_process(&fault),
-                remedy @ (Remedy::Retry | Remedy::Reconnect) => {
+                remedy @ (Remedy::Retry | Remedy::Wait | Remedy::Reconnect) => {
                     if remedy == Remedy::Reconnect {
                         self.conn = None;
                     }
@@ -95,12 +95,13 @@ impl Batcher {
         }
     }
 
-    /// A lost database costs everybody an answer; anything else is one command's fault.
+    /// A database that is away or taken costs everybody an answer; anything else is one command's
+    /// fault.
     fn give_up(&mut self, requests: &[&Request], remedy: Remedy, fault: &Fault) -> Committed {
-        if remedy == Remedy::Reconnect {
-            refuse(requests, &SubmitError::Unavailable)
-        } else {
+        if remedy == Remedy::Retry {
             self.isolate(requests, fault)
+        } else {
+            refuse(requests, &SubmitError::Unavailable)
         }
     }
 
