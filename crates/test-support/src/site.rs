@@ -1,6 +1,8 @@
 //! A running store with an account, a person and a desktop, and the calls that tests make again and
 //! again.
 
+use std::sync::Arc;
+
 use approval_core::{
     AccountId, Capability, DecisionRequest, DesktopId, Digest, KeyKind, KeyRequest, LogStream,
     NewTask, Outcome, Principal, Refusal, Report, Status, TaskId, TaskType, Timestamp,
@@ -27,7 +29,7 @@ pub struct Site {
     /// More stores on the same database.
     replicas: Vec<Store>,
     /// Last: removed when nobody is connected any more.
-    pub db: TestDb,
+    pub db: Arc<TestDb>,
 }
 
 /// A desktop with the credential of its runner.
@@ -79,7 +81,7 @@ impl Site {
                 person,
                 desktop,
                 replicas: Vec::new(),
-                db,
+                db: Arc::new(db),
             }
         })
     }

@@ -368,6 +368,12 @@ BEGIN
     IF NEW.status = 'pending' AND OLD.status <> 'pending' THEN
         RAISE EXCEPTION 'a task never becomes pending again' USING ERRCODE = 'integrity_constraint_violation';
     END IF;
+    IF NEW.status = 'running' AND OLD.status NOT IN ('running', 'pending') THEN
+        RAISE EXCEPTION 'only a pending task is queued' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.status = 'failed' AND OLD.status NOT IN ('failed', 'running', 'review') THEN
+        RAISE EXCEPTION 'only a running or reviewed task fails' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
     IF NEW.status = 'review' AND OLD.status NOT IN ('review', 'running') THEN
         RAISE EXCEPTION 'only a running task enters review' USING ERRCODE = 'integrity_constraint_violation';
     END IF;

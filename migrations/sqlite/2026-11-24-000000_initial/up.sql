@@ -406,6 +406,12 @@ BEGIN SELECT RAISE(ABORT, 'a task in review fails only by a rejection of its att
 CREATE TRIGGER tasks_update_9 BEFORE UPDATE ON tasks
 WHEN OLD.status = 'review' AND NEW.status = 'cancelled' AND NOT EXISTS (SELECT 1 FROM approvals a WHERE a.account_id = NEW.account_id AND a.task_id = NEW.id AND a.attempt = NEW.attempt AND a.status = 'cancelled')
 BEGIN SELECT RAISE(ABORT, 'a task in review is cancelled only by a person'); END;
+CREATE TRIGGER tasks_update_10 BEFORE UPDATE ON tasks
+WHEN NEW.status = 'running' AND OLD.status NOT IN ('running', 'pending')
+BEGIN SELECT RAISE(ABORT, 'only a pending task is queued'); END;
+CREATE TRIGGER tasks_update_11 BEFORE UPDATE ON tasks
+WHEN NEW.status = 'failed' AND OLD.status NOT IN ('failed', 'running', 'review')
+BEGIN SELECT RAISE(ABORT, 'only a running or reviewed task fails'); END;
 CREATE TRIGGER approvals_update_1 BEFORE UPDATE ON approvals
 WHEN OLD.status <> 'pending'
 BEGIN SELECT RAISE(ABORT, 'a decided approval never changes'); END;
