@@ -140,7 +140,9 @@ impl Admin {
             command,
         };
         let mut batcher = Batcher::new(self.url.clone(), self.clock);
-        let outcome = batcher.run(&[&request]).outcomes.pop();
+        let mut committed = batcher.run(&[&request]);
+        batcher.announce(&committed.changes);
+        let outcome = committed.outcomes.pop();
         Ok(outcome.unwrap_or(Err(SubmitError::Internal))?)
     }
 

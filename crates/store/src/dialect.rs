@@ -79,11 +79,11 @@ pub(crate) fn checkpoint(conn: &mut Conn) -> QueryResult<()> {
     }
 }
 
-/// Tells the other processes on this database that something was committed. A hint only.
+/// Tells the servers on this database that something was committed. A hint only.
 pub(crate) fn notify(conn: &mut Conn, payload: &str) -> QueryResult<()> {
     match conn {
         Conn::Sqlite(_) => Ok(()),
-        Conn::Postgres(c) => Notify(payload).execute(c).map(|_| ()),
+        Conn::Postgres(c) => c.batch_execute(&crate::notify::notification(payload)),
     }
 }
 
@@ -108,18 +108,6 @@ impl Query for Clock {
 }
 
 impl<C> RunQueryDsl<C> for Clock {}
-
-/// NOTIFY with this payload.
-struct Notify<'a>(&'a str);
-
-impl QueryFragment<Pg> for Notify<'_> {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("SELECT pg_notify('countersign', ");
-        out.push_bind_param::<Text, _>(self.0)?;
-        out.push_sql(")");
-        Ok(())
-    }
-}
 
 /// The types a column can have on both engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -428,7 +416,7 @@ impl QueryFragment<Pg> for PostgresRows<'_> {
     }
 }
 
-/// All are cached by their text, which depends on table and verb only.
+/// Both are cached by their text, which depends on table and verb only.
 macro_rules! runnable {
     ($($statement:ident),+) => {$(
         impl QueryId for $statement<'_> {
@@ -444,4 +432,4 @@ macro_rules! runnable {
     )+};
 }
 
-runnable!(SqliteRow, PostgresRows, Notify);
+runnable!(SqliteRow, PostgresRows);

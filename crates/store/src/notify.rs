@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use approval_core::{AccountId, DesktopId, KeyId};
-use futures_util::StreamExt;
-use tokio::sync::broadcast;
-use tokio_postgres::{AsyncMessage, NoTls};
+use futures_util::future::{BoxFuture, OptionFuture};
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::AbortHandle;
+use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 use crate::command::Change;
 use crate::url::{DatabaseUrl, PostgresUrl};
@@ -15,6 +17,8 @@ use crate::url::{DatabaseUrl, PostgresUrl};
 const CHANNEL: &str = "countersign";
 /// Longest payload that PostgreSQL takes is below 8,000 bytes.
 const MAX_PAYLOAD: usize = 7_900;
+/// Hints that wait while the connection is down; more are dropped, everybody polls.
+const MAX_WAITING: usize = 1_024;
 /// How long to wait before listening again after the connection was lost.
 const RECONNECT: Duration = Duration::from_secs(1);
 
@@ -56,57 +60,90 @@ fn decode(payload: &str) -> impl Iterator<Item = Change> {
     })
 }
 
-/// Passes on the hints of other replicas for as long as anybody holds the sender's store.
-/// Nothing to do on SQLite: there is one server process.
-pub(crate) fn listen(
-    url: &DatabaseUrl,
-    changes: &broadcast::Sender<Change>,
-) -> Option<tokio::task::AbortHandle> {
-    let DatabaseUrl::Postgres(url) = url else {
-        return None;
-    };
-    let (url, changes) = (url.clone(), changes.clone());
-    let listening = crate::connection::spawn_io(async move {
-        loop {
-            if let Err(error) = listen_once(&url, &changes).await {
-                tracing::warn!(%error, "lost the connection for hints of other replicas; polling meanwhile");
-            }
-            tokio::time::sleep(RECONNECT).await;
-        }
-    });
-    Some(listening.abort_handle())
+/// The connection for hints: listens for those of other replicas and sends our own. It is not the
+/// writer's, because PostgreSQL commits transactions that notify one after the other.
+pub(crate) struct Hints {
+    outgoing: mpsc::Sender<String>,
+    task: AbortHandle,
 }
 
-async fn listen_once(
+impl Hints {
+    /// Starts passing hints on. Nothing to do on SQLite: there is one server process.
+    pub(crate) fn start(url: &DatabaseUrl, changes: &broadcast::Sender<Change>) -> Option<Self> {
+        let DatabaseUrl::Postgres(url) = url else {
+            return None;
+        };
+        let (outgoing, mut hints) = mpsc::channel(MAX_WAITING);
+        let (url, changes) = (url.clone(), changes.clone());
+        let exchanging = crate::connection::spawn_io(async move {
+            loop {
+                if let Err(error) = exchange(&url, &changes, &mut hints).await {
+                    tracing::warn!(%error, "lost the connection for hints between replicas; they poll meanwhile");
+                }
+                tokio::time::sleep(RECONNECT).await;
+            }
+        });
+        Some(Self {
+            outgoing,
+            task: exchanging.abort_handle(),
+        })
+    }
+
+    /// Where the writer leaves what it committed.
+    pub(crate) fn outgoing(&self) -> mpsc::Sender<String> {
+        self.outgoing.clone()
+    }
+
+    /// Ends the connection.
+    pub(crate) fn stop(&self) {
+        self.task.abort();
+    }
+}
+
+/// Listens and sends on one connection until it is lost.
+async fn exchange(
     url: &PostgresUrl,
     changes: &broadcast::Sender<Change>,
+    hints: &mut mpsc::Receiver<String>,
 ) -> Result<(), tokio_postgres::Error> {
     let (client, mut connection) = url.config().connect(NoTls).await?;
     let mut messages =
         futures_util::stream::poll_fn(move |context| connection.poll_message(context));
-    let subscribe = client.batch_execute("LISTEN countersign");
-    futures_util::pin_mut!(subscribe);
-    let mut subscribed = false;
+    // one statement at a time; the connection itself is driven by polling its messages
+    let mut statement = Some(execute(&client, format!("LISTEN {CHANNEL}")));
     loop {
-        let message = tokio::select! {
-            result = &mut subscribe, if !subscribed => {
-                result?;
-                subscribed = true;
-                continue;
+        tokio::select! {
+            Some(done) = OptionFuture::from(statement.as_mut()) => {
+                done?;
+                statement = None;
             }
-            message = messages.next() => message,
-        };
-        match message {
-            None => return Ok(()),
-            Some(Err(error)) => return Err(error),
-            Some(Ok(AsyncMessage::Notification(note))) if note.channel() == CHANNEL => {
-                for change in decode(note.payload()) {
-                    let _nobody_listens = changes.send(change);
+            Some(payload) = hints.recv(), if statement.is_none() => {
+                statement = Some(execute(&client, notification(&payload)));
+            }
+            message = messages.next() => match message {
+                None => return Ok(()),
+                Some(Err(error)) => return Err(error),
+                Some(Ok(AsyncMessage::Notification(note))) if note.channel() == CHANNEL => {
+                    for change in decode(note.payload()) {
+                        let _nobody_listens = changes.send(change);
+                    }
                 }
-            }
-            Some(Ok(_)) => {}
+                Some(Ok(_)) => {}
+            },
         }
     }
+}
+
+type Statement<'a> = BoxFuture<'a, Result<(), tokio_postgres::Error>>;
+
+fn execute(client: &Client, sql: String) -> Statement<'_> {
+    async move { client.batch_execute(&sql).await }.boxed()
+}
+
+/// The statement that sends a payload, which is ids, numbers and line feeds only.
+pub(crate) fn notification(payload: &str) -> String {
+    debug_assert!(!payload.contains(['\'', '\\']), "{payload}");
+    format!("NOTIFY {CHANNEL}, '{payload}'")
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::command::{Answered, Change, Command, Idempotency, Leased, Request, Su
 use crate::connection::{Conn, ConnectError, Role};
 use crate::dialect;
 use crate::migrations::{self, MigrationError};
-use crate::notify;
+use crate::notify::Hints;
 use crate::pool::{ReadError, ReadPool};
 use crate::reads::Reads;
 use crate::server_lock::{LockError, ServerLock};
@@ -80,7 +80,7 @@ struct Inner {
     sweeper: Sweeper,
     pool: ReadPool,
     changes: broadcast::Sender<Change>,
-    listener: Option<tokio::task::AbortHandle>,
+    hints: Option<Hints>,
 }
 
 /// The end of an attempt, as a runner reports it.
@@ -126,17 +126,18 @@ impl Store {
         let pool = ReadPool::open(url, config.readers)?;
         let (changes, _) = broadcast::channel(HINTS);
         let batcher = Batcher::new(url.clone(), clock);
-        let writer = Arc::new(Writer::start(batcher, changes.clone())?);
+        let hints = Hints::start(url, &changes);
+        let outgoing = hints.as_ref().map(Hints::outgoing);
+        let writer = Arc::new(Writer::start(batcher, changes.clone(), outgoing)?);
         // on SQLite this process is the only server: while it was down no runner could be heard
         let rearm = matches!(url, DatabaseUrl::Sqlite(_));
         let sweeper = Sweeper::start(pool.clone(), Arc::clone(&writer), clock, lock, rearm)?;
-        let listener = notify::listen(url, &changes);
         Ok(Self(Arc::new(Inner {
             writer,
             sweeper,
             pool,
             changes,
-            listener,
+            hints,
         })))
     }
 
@@ -208,8 +209,8 @@ impl Store {
     pub fn close(&self) {
         self.0.sweeper.close();
         self.0.writer.close();
-        if let Some(listener) = &self.0.listener {
-            listener.abort();
+        if let Some(hints) = &self.0.hints {
+            hints.stop();
         }
     }
 }

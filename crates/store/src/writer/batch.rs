@@ -95,6 +95,16 @@ impl Batcher {
         }
     }
 
+    /// Tells the servers on this database what was committed, for a process that is none.
+    pub(crate) fn announce(&mut self, changes: &[Change]) {
+        let payload = crate::notify::encode(changes);
+        if let Some(conn) = self.conn.as_mut().filter(|_| !payload.is_empty())
+            && let Err(error) = dialect::notify(conn, &payload)
+        {
+            tracing::warn!(%error, "servers find out by their next poll");
+        }
+    }
+
     /// A database that is away or taken costs everybody an answer; anything else is one command's
     /// fault.
     fn give_up(&mut self, requests: &[&Request], remedy: Remedy, fault: &Fault) -> Committed {
@@ -200,7 +210,6 @@ fn transact(conn: &mut Conn, requests: &[&Request], clock: Clock) -> Result<Comm
     }
     write::write_answers(conn, &world)?;
     let changes = changes(world);
-    notify(conn, &changes)?;
     Ok(Committed { outcomes, changes })
 }
 
@@ -219,15 +228,6 @@ fn changes(world: World) -> Vec<Change> {
         }
     }
     changes
-}
-
-/// PostgreSQL delivers these to the other replicas when, and only if, the batch commits.
-fn notify(conn: &mut Conn, changes: &[Change]) -> Result<(), Fault> {
-    let payload = crate::notify::encode(changes);
-    if !payload.is_empty() {
-        dialect::notify(conn, &payload)?;
-    }
-    Ok(())
 }
 
 fn refuse(requests: &[&Request], error: &SubmitError) -> Committed {

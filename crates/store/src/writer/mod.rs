@@ -11,12 +11,13 @@ pub(crate) mod write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use batch::{Batcher, Outcome};
 use queue::{Queue, Waiting};
 
 use crate::command::{Change, Request, SubmitError};
+use crate::notify;
 
 /// A running writer thread and its queue.
 pub(crate) struct Writer {
@@ -25,16 +26,17 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread; hints of what it commits go to `changes`.
+    /// Starts the thread; what it commits goes to `changes` and, for other processes, to `hints`.
     pub(crate) fn start(
         batcher: Batcher,
         changes: broadcast::Sender<Change>,
+        hints: Option<mpsc::Sender<String>>,
     ) -> std::io::Result<Self> {
         let queue = Arc::new(Queue::default());
         let waiting = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
-            .spawn(move || drain(&waiting, batcher, &changes))?;
+            .spawn(move || drain(&waiting, batcher, &changes, hints.as_ref()))?;
         Ok(Self {
             queue,
             thread: Mutex::new(Some(thread)),
@@ -74,7 +76,12 @@ impl Writer {
     }
 }
 
-fn drain(queue: &Queue, mut batcher: Batcher, changes: &broadcast::Sender<Change>) {
+fn drain(
+    queue: &Queue,
+    mut batcher: Batcher,
+    changes: &broadcast::Sender<Change>,
+    hints: Option<&mpsc::Sender<String>>,
+) {
     while let Some(batch) = queue.next_batch() {
         let requests: Vec<&Request> = batch.iter().map(|waiting| &waiting.request).collect();
         let committed = batcher.run(&requests);
@@ -82,8 +89,15 @@ fn drain(queue: &Queue, mut batcher: Batcher, changes: &broadcast::Sender<Change
             // a caller that went away does not need its answer
             let _gone = waiting.reply.send(outcome);
         }
+        let payload = hints
+            .map(|_| notify::encode(&committed.changes))
+            .unwrap_or_default();
         for change in committed.changes {
             let _nobody_listens = changes.send(change);
+        }
+        if let Some(hints) = hints.filter(|_| !payload.is_empty()) {
+            // full while the connection is down: the others poll
+            let _dropped = hints.try_send(payload);
         }
     }
 }
