@@ -7,7 +7,7 @@ use approval_core::{
     ChangeKind, DecisionRequest, Digest, KeyKind, Outcome, PathText, Principal, TaskId,
 };
 use store::{Command, FileUpload, UploadedPart};
-use test_support::{Engine, Site, TestDb, Work};
+use test_support::{Engine, Site, TestDb, Work, on_both_engines};
 
 /// Why a statement is refused.
 #[derive(Debug, Clone, Copy)]
@@ -255,25 +255,13 @@ impl Filled {
     }
 }
 
-/// Makes a test of each check for each engine.
-macro_rules! on_both_engines {
-    ($($check:ident),+ $(,)?) => {
-        mod sqlite {
-            $(#[test] fn $check() { crate::filled(crate::Engine::Sqlite, crate::$check); })+
-        }
-        mod postgres {
-            $(#[test] fn $check() { crate::filled(crate::Engine::Postgres, crate::$check); })+
-        }
-    };
-}
-
 fn filled(engine: Engine, check: fn(&Filled)) {
     if let Some(filled) = fill(engine) {
         check(&filled);
     }
 }
 
-on_both_engines! {
+on_both_engines! { filled:
     only_a_person_of_the_account_decides,
     a_decision_is_complete,
     an_attempt_has_one_approval_and_it_never_changes,

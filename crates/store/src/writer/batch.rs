@@ -57,6 +57,11 @@ impl Batcher {
 
     /// Runs a batch to its answers, whatever happens.
     pub(crate) fn run(&mut self, requests: &[&Request]) -> Committed {
+        self.run_with(requests, RETRIES)
+    }
+
+    /// The same; `patience` is how often an error without a known cause is taken as a passing one.
+    fn run_with(&mut self, requests: &[&Request], patience: u32) -> Committed {
         let mut retries = 0;
         loop {
             let failure = match self.attempt(requests) {
@@ -83,7 +88,12 @@ impl Batcher {
                     if remedy == Remedy::Reconnect {
                         self.conn = None;
                     }
-                    if retries == RETRIES {
+                    let most = if remedy == Remedy::Retry {
+                        patience
+                    } else {
+                        RETRIES
+                    };
+                    if retries >= most {
                         tracing::error!(%fault, "a batch failed again and again");
                         return self.give_up(requests, remedy, &fault);
                     }
@@ -115,15 +125,17 @@ impl Batcher {
         }
     }
 
-    /// Runs the halves of a batch that cannot commit as a whole, until the culprit is alone.
+    /// Runs the halves of a batch that cannot commit as a whole, until the culprit is alone. The
+    /// batch was run again often enough; repeating each half as well would hold up everybody for
+    /// more than a second.
     fn isolate(&mut self, requests: &[&Request], cause: &dyn std::fmt::Display) -> Committed {
         if let [request] = requests {
             tracing::error!(%cause, command = request.command.name(), "a command failed");
             return refuse(requests, &SubmitError::Internal);
         }
         let (left, right) = requests.split_at(requests.len() / 2);
-        let mut committed = self.run(left);
-        let rest = self.run(right);
+        let mut committed = self.run_with(left, 0);
+        let rest = self.run_with(right, 0);
         committed.outcomes.extend(rest.outcomes);
         committed.changes.extend(rest.changes);
         committed

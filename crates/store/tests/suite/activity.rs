@@ -1,32 +1,10 @@
 //! The log: gapless, chained, silent about contents; and the hints that it grew.
 
-use approval_core::{
-    ActivityEntry, DecisionRequest, Digest, GENESIS, Outcome, RetryChanges, Settings,
-};
-use store::{ActivityRow, Change, Command};
-use test_support::{Engine, Site};
+use approval_core::{DecisionRequest, Digest, Outcome, RetryChanges, Settings};
+use store::{Change, Command};
+use test_support::{Engine, Site, check_chain};
 
-use super::{events_after, log, log_end};
-
-/// Recomputes every hash of a log from its rows.
-pub fn check_chain(account: approval_core::AccountId, rows: &[ActivityRow]) {
-    let mut prev_hash = GENESIS;
-    for (row, seq) in rows.iter().zip(1..) {
-        assert_eq!(row.seq, seq, "the log has a gap");
-        assert_eq!(row.prev_hash, prev_hash.to_string());
-        let entry = ActivityEntry {
-            seq,
-            account,
-            kind: &row.kind,
-            payload: &row.payload,
-            actor: &row.actor,
-            at: row.at,
-            prev_hash,
-        };
-        prev_hash = entry.hash();
-        assert_eq!(row.hash, prev_hash.to_string(), "row {seq}");
-    }
-}
+use super::{events_after, hears, log, log_end};
 
 pub async fn the_log_is_gapless_and_its_hashes_chain(site: &mut Site) {
     let secret = "the words of the content";
@@ -118,24 +96,17 @@ pub async fn listeners_learn_what_was_committed(site: &mut Site) {
     let desktop = site.desktop.id;
     let work = site.claim().await.unwrap();
     site.print(&work, 0, "hello").await;
-    let expected = [
+    let queued = [
         Change::Activity { account, seq },
         Change::Queued { desktop },
-        Change::Uploaded { task: id },
     ];
-    let mut heard = Vec::new();
-    while let Ok(change) = own.try_recv() {
-        heard.push(change);
+    for change in queued {
+        hears(&mut own, change).await;
     }
-    for change in expected {
-        assert!(heard.contains(&change), "{change:?} in {heard:?}");
-    }
+    hears(&mut own, Change::Uploaded { task: id }).await;
     if let Some(other) = &mut other {
-        for change in &expected[..2] {
-            let waiting = async { while other.recv().await.unwrap() != *change {} };
-            let limit = std::time::Duration::from_secs(3);
-            let heard = tokio::time::timeout(limit, waiting).await;
-            assert!(heard.is_ok(), "another process did not hear of {change:?}");
+        for change in queued {
+            hears(other, change).await;
         }
     }
 }

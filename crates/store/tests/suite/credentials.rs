@@ -10,7 +10,7 @@ use store::{
 };
 use test_support::{Runner, Site, log_entry, task};
 
-use super::{decide, in_one_batch, log_end};
+use super::{decide, hears, in_one_batch, log_end};
 
 fn key_of(principal: &approval_core::Principal) -> approval_core::KeyId {
     match principal.identity.id {
@@ -37,7 +37,7 @@ pub async fn a_key_has_what_it_was_given(site: &mut Site) {
     let (view, all) = site.add_key(KeyKind::Human, None, None).await;
     assert_eq!(view.capabilities, Capability::ALL);
     assert_eq!(site.desktop.agent.desktop, Some(site.desktop.id));
-    let (_, minter) = site
+    let (_, giver) = site
         .add_key(KeyKind::Human, Some(vec![KeysWrite, TasksRead]), None)
         .await;
 
@@ -51,7 +51,7 @@ pub async fn a_key_has_what_it_was_given(site: &mut Site) {
         };
         Command::CreateKey { request, digest }
     };
-    let minted = site.done(&minter, mint(KeyKind::Human, None, None)).await;
+    let minted = site.done(&giver, mint(KeyKind::Human, None, None)).await;
     let store::Answer::Key(view) = minted else {
         panic!("{minted:?}")
     };
@@ -59,7 +59,7 @@ pub async fn a_key_has_what_it_was_given(site: &mut Site) {
     let unknown = Some(uuid::Uuid::now_v7().into());
     for (by, command) in [
         (
-            &minter,
+            &giver,
             mint(KeyKind::Human, Some(vec![ApprovalsDecide]), None),
         ),
         (&service, mint(KeyKind::Human, None, None)),
@@ -111,11 +111,7 @@ pub async fn a_revoked_key_commits_nothing(site: &mut Site) {
     assert_eq!(log_end(site).await, end);
     assert_eq!(site.status(reviewed).await, Status::Review);
 
-    let mut heard = Vec::new();
-    while let Ok(hint) = hints.try_recv() {
-        heard.push(hint);
-    }
-    assert!(heard.contains(&store::Change::Revoked { key: view.id }));
+    hears(&mut hints, store::Change::Revoked { key: view.id }).await;
     let ids = [view.id, key_of(&site.desktop.agent)];
     let revoked = site.read(move |reads| reads.revoked(&ids)).await;
     assert_eq!(revoked, [view.id]);

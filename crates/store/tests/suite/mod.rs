@@ -14,7 +14,7 @@ pub mod tasks;
 use std::time::Duration;
 
 use approval_core::{DecisionRequest, TaskId, Timestamp};
-use store::{ActivityRow, Command, DecisionTarget, Request, SubmitError};
+use store::{ActivityRow, Change, Command, DecisionTarget, Request, SubmitError};
 use test_support::{Engine, Site};
 
 /// Plays a scenario on a new database of this engine.
@@ -101,6 +101,13 @@ pub async fn eventually(what: &str, mut ask: impl AsyncFnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("not within ten seconds: {what}");
+}
+
+/// Waits for a hint, three seconds at most; others may come before it.
+pub async fn hears(hints: &mut tokio::sync::broadcast::Receiver<Change>, change: Change) {
+    let heard = async { while hints.recv().await.unwrap() != change {} };
+    let in_time = tokio::time::timeout(Duration::from_secs(3), heard).await;
+    assert!(in_time.is_ok(), "nobody told of {change:?}");
 }
 
 /// Seconds from one moment to another.

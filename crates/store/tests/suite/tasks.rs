@@ -40,10 +40,13 @@ pub async fn creation_fills_in_what_is_absent(site: &mut Site) {
     assert_eq!(site.task(view.state.id).await.content, "é".repeat(100_000));
 }
 
+/// Breaks one member of a wish; may name a task that does not exist.
+type Spoil = fn(&mut NewTask, TaskId);
+
 pub async fn creation_refuses_what_breaks_a_limit(site: &mut Site) {
     let end = log_end(site).await;
     let unknown: TaskId = uuid::Uuid::now_v7().into();
-    let wishes: [(&str, fn(&mut NewTask, TaskId)); 8] = [
+    let wishes: [(&str, Spoil); 8] = [
         ("content", |new, _| new.content.clear()),
         ("content", |new, _| new.content = "x".repeat(100_001)),
         ("title", |new, _| new.title = Some("t".repeat(201))),
