@@ -62,8 +62,10 @@ async fn requests_are_logged_without_secrets() {
         .await
         .is(401);
 
-    let logged = captured.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let logged = String::from_utf8_lossy(&logged).into_owned();
+    let logged = {
+        let bytes = captured.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
     for secret in [
         world.owner.as_str(),
         &agent,

@@ -34,7 +34,8 @@ async fn status(world: &World, method: &str, target: &str, host: &str) -> u16 {
 }
 
 fn spellings(path: &str) -> Vec<String> {
-    let encoded: String = path.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let encode = |encoded: String, byte: u8| format!("{encoded}%{byte:02x}");
+    let encoded = path.bytes().fold(String::new(), encode);
     vec![
         path.to_owned(),
         format!("{path}/"),
