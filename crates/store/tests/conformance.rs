@@ -31,6 +31,12 @@ conformance! {
         the_log_is_gapless_and_its_hashes_chain,
         settings_change_one_by_one_and_log_only_changes,
         listeners_learn_what_was_committed;
+    administration:
+        a_store_opens_on_a_migrated_database_of_its_own,
+        accounts_and_people_are_added_beside_a_running_store;
+    batches:
+        work_ends_and_is_decided_once_in_one_batch,
+        a_second_try_in_the_same_batch_is_refused;
     credentials:
         a_key_has_what_it_was_given,
         a_revoked_key_commits_nothing,

@@ -1,6 +1,8 @@
 //! The scenarios, by subject, and what they share.
 
 pub mod activity;
+pub mod administration;
+pub mod batches;
 pub mod credentials;
 pub mod dependencies;
 pub mod desktops;
