@@ -177,6 +177,12 @@ pub async fn an_agent_works_on_its_desktop_only(site: &mut Site) {
         Refusal::NotFound("desktop")
     );
     let theirs = site.claim_on(&elsewhere).await.unwrap();
+    // a dependency is there to be seen, not to be touched
+    let mut child = site.wish("child");
+    child.depends_on = vec![foreign];
+    site.create(child).await;
+    let refusal = site.refused(&agent, Command::CancelTask(foreign)).await;
+    assert!(matches!(refusal, Refusal::Invalid { .. }), "{refusal:?}");
     for command in [
         Command::Heartbeat(theirs.lease),
         Command::AppendLogs {
@@ -285,11 +291,23 @@ pub async fn an_agent_sees_its_desktop_and_what_that_builds_on(site: &mut Site) 
 
 pub async fn accounts_are_separate_worlds(site: &mut Site) {
     let (account, stranger) = site.add_account("eve@example.org");
+    let desktop = Command::CreateDesktop {
+        name: "theirs".to_owned(),
+    };
+    let theirs = Request {
+        account,
+        ..site.request(&stranger, desktop)
+    };
+    let theirs = match site.store.submit(theirs).await.unwrap().answer {
+        store::Answer::Desktop(view) => view.id,
+        other => panic!("{other:?}"),
+    };
     let reviewed = site.to_review("mine").await.state.id;
     let approval = site.approval(reviewed).await.approval.id;
     let pending = site.create(site.wish("mine too")).await.state.id;
     let request = DecisionRequest::approve();
     let mut leaning = site.wish("leaning");
+    leaning.desktop = theirs;
     leaning.depends_on = vec![pending];
     let changes = RetryChanges::default();
     let key = key_of(&site.desktop.agent);
@@ -307,31 +325,41 @@ pub async fn accounts_are_separate_worlds(site: &mut Site) {
         },
         Command::DeleteDesktop(site.desktop.id),
         Command::RevokeKey(key),
+        Command::CreateTask(site.wish("on a foreign desktop")),
         Command::CreateTask(leaning),
     ];
     let end = log_end(site).await;
+    // one batch with a command of the account itself, so that all its rows are at hand
+    let mut requests = vec![site.request(&site.person, Command::TouchKeys(Vec::new()))];
     for command in commands {
-        let foreign = Request {
+        requests.push(Request {
             account,
             ..site.request(&stranger, command)
-        };
-        match site.store.submit(foreign).await {
+        });
+    }
+    // a key of one account says nothing in another
+    requests.push(Request {
+        account,
+        ..site.request(&site.desktop.agent, Command::SeeDesktop(site.desktop.id))
+    });
+    let mut outcomes = in_one_batch(site, requests).await;
+    let smuggled = outcomes.pop().unwrap();
+    assert!(
+        matches!(smuggled, Err(SubmitError::Revoked)),
+        "{smuggled:?}"
+    );
+    for outcome in &outcomes[1..] {
+        match outcome {
             Err(SubmitError::Refused(
                 Refusal::NotFound(_)
                 | Refusal::Invalid {
-                    field: "desktopId", ..
+                    field: "desktopId" | "dependsOn",
+                    ..
                 },
             )) => {}
             other => panic!("{other:?}"),
         }
     }
-    // a key of one account says nothing in another
-    let smuggled = Request {
-        account,
-        ..site.request(&site.desktop.agent, Command::SeeDesktop(site.desktop.id))
-    };
-    let refused = site.store.submit(smuggled).await;
-    assert!(matches!(refused, Err(SubmitError::Revoked)), "{refused:?}");
 
     let theirs = Scope {
         account,
@@ -355,7 +383,7 @@ pub async fn accounts_are_separate_worlds(site: &mut Site) {
             ))
         })
         .await;
-    assert_eq!(found, (false, false, false, false, 0, 0, 0));
+    assert_eq!(found, (false, false, false, false, 0, 0, 1));
     assert_eq!(log_end(site).await, end);
     assert_eq!(site.status(pending).await, Status::Pending);
 }
