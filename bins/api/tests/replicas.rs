@@ -163,24 +163,12 @@ async fn what_is_decided_or_set_at_one_holds_at_the_others_at_once() {
     let [a, b, c] = replicas.owners();
     let desktop = Desktop::create(&a, "shared").await.at(b.url());
 
-    let task = desktop.tasks_in_review(&a, 1).await.remove(0);
-    let approval = format!("{APPROVALS}/{}", text(&task["review"]["approvalId"]));
-    let waiting = tokio::spawn({
-        let (c, path) = (c.clone(), format!("{approval}?wait=50"));
-        async move { (c.get(&path).await.is(200), Instant::now()) }
-    });
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert!(!waiting.is_finished(), "nobody has decided");
-    a.post(
-        &format!("{approval}/resolve"),
-        &json!({"decision": "approve"}),
-    )
-    .await
-    .is(200);
-    let decided = Instant::now();
-    let (approval, answered) = waiting.await.expect("an answer");
-    assert_eq!(approval["status"], "approved");
-    assert!(answered.saturating_duration_since(decided) < AT_ONCE);
+    let mut waited = Duration::ZERO;
+    for task in desktop.tasks_in_review(&a, 4).await {
+        waited += decide_beside_a_wait(&a, &c, &task).await;
+    }
+    // looking once a second would take twice as long
+    assert!(waited < Duration::from_secs(1), "{waited:?}");
 
     // the mode, on and off at A, as claims and completions at B find it
     let report = json!({"outcome": "succeeded"});
@@ -223,6 +211,24 @@ async fn what_is_decided_or_set_at_one_holds_at_the_others_at_once() {
             .all(|approval| approval["reason"] == "global")
     );
     checked_activity(&b).await;
+}
+
+/// Decides at one replica while another one's client waits; how long it took to hear of it.
+async fn decide_beside_a_wait(here: &Caller, there: &Caller, task: &Value) -> Duration {
+    let approval = format!("{APPROVALS}/{}", text(&task["review"]["approvalId"]));
+    let waiting = tokio::spawn({
+        let (there, path) = (there.clone(), format!("{approval}?wait=50"));
+        async move { (there.get(&path).await.is(200), Instant::now()) }
+    });
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert!(!waiting.is_finished(), "nobody has decided");
+    let approve = json!({"decision": "approve"});
+    let resolve = format!("{approval}/resolve");
+    here.post(&resolve, &approve).await.is(200);
+    let decided = Instant::now();
+    let (approval, answered) = waiting.await.expect("an answer");
+    assert_eq!(approval["status"], "approved");
+    answered.saturating_duration_since(decided)
 }
 
 #[tokio::test(flavor = "multi_thread")]
