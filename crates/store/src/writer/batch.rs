@@ -225,7 +225,8 @@ fn transact(conn: &mut Conn, requests: &[&Request], clock: Clock) -> Result<Comm
     Ok(Committed { outcomes, changes })
 }
 
-/// What others must look at, once each.
+/// What others must look at, once each; revocations first, so that a stream ends before it is told
+/// that there is something new.
 fn changes(world: World) -> Vec<Change> {
     let heads = world.accounts.iter().filter(|(_, account)| account.changed);
     let mut changes: Vec<Change> = heads
@@ -239,6 +240,7 @@ fn changes(world: World) -> Vec<Change> {
             changes.push(change);
         }
     }
+    changes.sort_by_key(|change| !matches!(change, Change::Revoked { .. }));
     changes
 }
 
