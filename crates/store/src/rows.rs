@@ -1,13 +1,15 @@
 //! Rows as they are stored, and the way to and from domain state.
 
 use approval_core::{
-    ActorKind, Approval, Decided, Feedback, Identity, Lease, Task, TaskId, TaskState, Timestamp,
+    ActorKind, Approval, Decided, DesktopId, Feedback, Identity, Lease, Task, TaskId, TaskState,
+    Timestamp,
 };
 use diesel::{Queryable, Selectable};
 
 use crate::dialect::Cell;
 use crate::fault::{Fault, stored, stored_option};
 use crate::schema::{approvals, tasks};
+use crate::views::KeyView;
 
 /// A row of `tasks`.
 #[expect(clippy::struct_excessive_bools, reason = "the columns of the table")]
@@ -142,6 +144,65 @@ impl ApprovalRow {
             decided,
         })
     }
+}
+
+/// A row of `api_keys` with the name of its principal.
+pub(crate) type KeyRow = (
+    String,
+    String,
+    String,
+    String,
+    String,
+    Option<String>,
+    String,
+    String,
+    i64,
+    Option<i64>,
+    Option<i64>,
+);
+
+/// Keys with the names of their principals, as [`KeyRow`]s.
+macro_rules! key_query {
+    () => {
+        api_keys::table
+            .inner_join(
+                principals::table.on(principals::account_id
+                    .eq(api_keys::account_id)
+                    .and(principals::id.eq(api_keys::id))),
+            )
+            .select((
+                api_keys::id,
+                api_keys::account_id,
+                principals::name,
+                api_keys::kind,
+                api_keys::capabilities,
+                api_keys::desktop_id,
+                api_keys::sha256,
+                api_keys::last4,
+                api_keys::created_at,
+                api_keys::last_used_at,
+                api_keys::revoked_at,
+            ))
+    };
+}
+pub(crate) use key_query;
+
+/// What is shown of a key.
+pub(crate) fn key_view(row: KeyRow) -> Result<KeyView, Fault> {
+    let (id, _, name, kind, capabilities, desktop, _, last4, created_at, last_used_at, _) = row;
+    Ok(KeyView {
+        id: stored(&id)?,
+        name,
+        kind: stored(&kind)?,
+        capabilities: capabilities
+            .split_whitespace()
+            .map(stored)
+            .collect::<Result<_, _>>()?,
+        desktop: stored_option::<DesktopId>(desktop.as_deref())?,
+        last4,
+        created_at: Timestamp::from_micros(created_at),
+        last_used_at: last_used_at.map(Timestamp::from_micros),
+    })
 }
 
 fn feedback(text: Option<&str>) -> Result<Option<Feedback>, Fault> {

@@ -9,40 +9,15 @@ use super::{Reads, cut};
 use crate::connection::on_db;
 use crate::fault::{Fault, stored};
 use crate::pool::ReadError;
+use crate::rows::{KeyRow, key_query, key_view};
 use crate::schema::{api_keys, principals};
 use crate::views::{Credential, KeyView, Page};
-use crate::writer::load::{KeyRow, key_view};
-
-/// Keys that are not revoked, with the names of their principals.
-macro_rules! keys {
-    () => {
-        api_keys::table
-            .inner_join(
-                principals::table.on(principals::account_id
-                    .eq(api_keys::account_id)
-                    .and(principals::id.eq(api_keys::id))),
-            )
-            .filter(api_keys::revoked_at.is_null())
-            .select((
-                api_keys::id,
-                api_keys::account_id,
-                principals::name,
-                api_keys::kind,
-                api_keys::capabilities,
-                api_keys::desktop_id,
-                api_keys::sha256,
-                api_keys::last4,
-                api_keys::created_at,
-                api_keys::last_used_at,
-                api_keys::revoked_at,
-            ))
-    };
-}
 
 impl Reads<'_> {
     /// The credential behind the digest of a key text; `None` for an unknown or revoked one.
     pub fn credential(&mut self, sha256: &Digest) -> Result<Option<Credential>, ReadError> {
-        let row: Option<KeyRow> = on_db!(self.conn, |c| keys!()
+        let row: Option<KeyRow> = on_db!(self.conn, |c| key_query!()
+            .filter(api_keys::revoked_at.is_null())
             .filter(api_keys::sha256.eq(sha256.to_string()))
             .first(c)
             .optional())
@@ -77,7 +52,8 @@ impl Reads<'_> {
                 .filter(api_keys::revoked_at.is_null())
                 .count()
                 .get_result(c))?;
-            let mut rows: Vec<KeyRow> = on_db!(conn, |c| keys!()
+            let mut rows: Vec<KeyRow> = on_db!(conn, |c| key_query!()
+                .filter(api_keys::revoked_at.is_null())
                 .filter(api_keys::account_id.eq(account.to_string()))
                 .filter(api_keys::id.gt(after))
                 .order(api_keys::id)

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::str::FromStr;
 
 use approval_core::{
-    AccountId, ApprovalId, DesktopId, KeyId, OnDependencyFailure, PrincipalId, Settings, Status,
-    TaskId, Timestamp,
+    AccountId, ApprovalId, KeyId, OnDependencyFailure, PrincipalId, Settings, Status, TaskId,
+    Timestamp,
 };
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, JoinOnDsl, NullableExpressionMethods, QueryDsl,
@@ -20,14 +20,14 @@ use super::world::{
 use crate::command::{Command, DecisionTarget, Request, Sweep};
 use crate::connection::{Conn, on_db};
 use crate::dialect;
-use crate::fault::{Fault, stored, stored_option};
+use crate::fault::{Fault, stored};
 use crate::ranges::Ranges;
-use crate::rows::{ApprovalRow, TaskRow, small};
+use crate::rows::{ApprovalRow, KeyRow, TaskRow, key_query, key_view, small};
 use crate::schema::{
     api_keys, approvals, desktops, idempotency, principals, task_contents, task_dependencies,
     tasks, uploads, users,
 };
-use crate::views::{Answer, DesktopView, KeyView};
+use crate::views::{Answer, DesktopView};
 
 /// What the commands of a batch ask for.
 #[derive(Default)]
@@ -258,31 +258,13 @@ impl Loader<'_> {
         if wanted.keys.is_empty() && wanted.emptied.is_empty() {
             return Ok(());
         }
-        let rows: Vec<KeyRow> = on_db!(self.conn, |c| api_keys::table
-            .inner_join(
-                principals::table.on(principals::account_id
-                    .eq(api_keys::account_id)
-                    .and(principals::id.eq(api_keys::id))),
-            )
+        let rows: Vec<KeyRow> = on_db!(self.conn, |c| key_query!()
             .filter(api_keys::account_id.eq_any(&self.accounts))
             .filter(
                 api_keys::id
                     .eq_any(&wanted.keys)
                     .or(api_keys::desktop_id.eq_any(&wanted.emptied))
             )
-            .select((
-                api_keys::id,
-                api_keys::account_id,
-                principals::name,
-                api_keys::kind,
-                api_keys::capabilities,
-                api_keys::desktop_id,
-                api_keys::sha256,
-                api_keys::last4,
-                api_keys::created_at,
-                api_keys::last_used_at,
-                api_keys::revoked_at,
-            ))
             .load(c))?;
         for row in rows {
             let entry = key_entry(row)?;
@@ -730,21 +712,6 @@ impl Loader<'_> {
     }
 }
 
-/// A row of `api_keys` with the name of its principal.
-pub(crate) type KeyRow = (
-    String,
-    String,
-    String,
-    String,
-    String,
-    Option<String>,
-    String,
-    String,
-    i64,
-    Option<i64>,
-    Option<i64>,
-);
-
 fn key_entry(row: KeyRow) -> Result<KeyEntry, Fault> {
     let account = stored(&row.1)?;
     let sha256 = stored(&row.6)?;
@@ -755,23 +722,5 @@ fn key_entry(row: KeyRow) -> Result<KeyEntry, Fault> {
         sha256,
         revoked_at,
         origin: Origin::Stored,
-    })
-}
-
-/// What is shown of a key.
-pub(crate) fn key_view(row: KeyRow) -> Result<KeyView, Fault> {
-    let (id, _, name, kind, capabilities, desktop, _, last4, created_at, last_used_at, _) = row;
-    Ok(KeyView {
-        id: stored(&id)?,
-        name,
-        kind: stored(&kind)?,
-        capabilities: capabilities
-            .split_whitespace()
-            .map(stored)
-            .collect::<Result<_, _>>()?,
-        desktop: stored_option::<DesktopId>(desktop.as_deref())?,
-        last4,
-        created_at: Timestamp::from_micros(created_at),
-        last_used_at: last_used_at.map(Timestamp::from_micros),
     })
 }
