@@ -1,6 +1,6 @@
 //! `kill -9` at any moment: what was acknowledged is there, and nothing is there by half.
 //!
-//! The server to be killed is this test program again, started for its one ignored test.
+//! The server to be killed is this test program again, started for one test of its own.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command as Process, Stdio};
