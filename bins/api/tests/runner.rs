@@ -4,9 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use contract::{
-    ChangedFile, CreateTask, Decide, LogStream, Outcome, RetryTask, Task, TaskStatus, TaskType,
-};
+use contract::{CreateTask, Decide, LogStream, Outcome, RetryTask, Task, TaskStatus, TaskType};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use test_support::TestDb;
@@ -145,8 +143,8 @@ async fn exit_codes(desk: &AtWork) {
         (of(LogStream::Stdout), of(LogStream::Stderr)),
         ("out\n".into(), "err\n".into())
     );
-    let files: Vec<ChangedFile> = client.task_files(&id).await.expect("files");
-    assert_eq!(files, []);
+    let files = client.task_files(&id).await.expect("files");
+    assert_eq!(files.items, []);
 }
 
 async fn order_and_characters(desk: &AtWork) {

@@ -134,9 +134,9 @@ impl Client {
         self.get(url).await
     }
 
-    /// The files that a task changed.
-    pub async fn task_files(&self, id: &str) -> Result<Vec<ChangedFile>, ClientError> {
-        self.get(self.task_url(id, &["files"])).await
+    /// The files that a task changed, by path.
+    pub async fn task_files(&self, id: &str) -> Result<Page<ChangedFile>, ClientError> {
+        self.page(self.task_url(id, &["files"])).await
     }
 
     /// What the file with number `n` holds.

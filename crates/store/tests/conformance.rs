@@ -80,6 +80,7 @@ conformance! {
         missing_log_entries_hold_up_the_end,
         a_log_keeps_its_first_and_last_four_mebibytes,
         the_last_version_of_a_file_counts,
+        files_come_in_pages_of_4_mib_of_diffs,
         files_have_limits,
         evidence_is_what_was_stored,
         a_repeated_completion_changes_nothing,

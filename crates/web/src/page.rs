@@ -52,14 +52,10 @@ pub(crate) fn head(
     let mut response = HttpResponse::Ok();
     response.insert_header(("x-total-count", total.to_string()));
     if let Some((name, value)) = next {
-        response.insert_header((LINK, next_link(request, name, &value)));
+        let link = format!("<{}>; rel=\"next\"", next_path(request, name, &value));
+        response.insert_header((LINK, link));
     }
     response
-}
-
-/// The `Link` header that leads on, by a request with one parameter replaced.
-pub(crate) fn next_link(request: &HttpRequest, name: &str, value: &str) -> String {
-    format!("<{}>; rel=\"next\"", next_path(request, name, value))
 }
 
 /// Path and query of a request with one parameter replaced.

@@ -1,14 +1,13 @@
 //! What an attempt left behind: output, log, files, evidence.
 
+use std::collections::HashMap;
+
 use approval_core::{
     ChangeKind, Digest, EvidenceFile, LogStream, LogSummary, Part, PathText, TaskId, TextPart,
     Timestamp, log_digest,
 };
 use base64::Engine;
-use diesel::{
-    BoolExpressionMethods, ExpressionMethods, JoinOnDsl, NullableExpressionMethods,
-    OptionalExtension, QueryDsl, RunQueryDsl,
-};
+use diesel::{ExpressionMethods, JoinOnDsl, OptionalExtension, QueryDsl, RunQueryDsl};
 
 use super::tasks::is_visible;
 use super::{Reads, Scope};
@@ -18,7 +17,10 @@ use crate::pool::ReadError;
 use crate::prepare::Prepared;
 use crate::rows::small;
 use crate::schema::{evidence, file_bytes, files, log_entries, task_contents, tasks, uploads};
-use crate::views::{AttemptView, FileView, LogLine};
+use crate::views::{AttemptView, FileView, LogLine, Page};
+
+/// The most bytes of diffs in one page of changed files, unless a single one has more.
+const PAGE_BYTES: i64 = 4 * 1024 * 1024;
 
 /// A row of `files` without the bytes.
 type FileRow = (
@@ -123,28 +125,46 @@ impl Reads<'_> {
         Ok(lines.collect::<Result<_, Fault>>()?)
     }
 
-    /// The changed files, in the order of the bytes of their paths.
-    pub fn files(&mut self, task: TaskId, attempt: u32) -> Result<Vec<FileView>, ReadError> {
+    /// How many log entries are kept.
+    pub fn log_total(&mut self, task: TaskId, attempt: u32) -> Result<i64, ReadError> {
+        let total = on_db!(self.conn, |c| log_entries::table
+            .filter(log_entries::task_id.eq(task.to_string()))
+            .filter(log_entries::attempt.eq(i64::from(attempt)))
+            .count()
+            .get_result(c));
+        Ok(total.map_err(Fault::from)?)
+    }
+
+    /// The changed files in the order of the bytes of their paths, from the one that follows the
+    /// file with the number `after`: as many as have [`PAGE_BYTES`] of diffs together, at least
+    /// one. An attempt may hold 200 MiB of diffs, more than one answer should.
+    pub fn files(
+        &mut self,
+        task: TaskId,
+        attempt: u32,
+        after: Option<i64>,
+    ) -> Result<Page<FileView>, ReadError> {
         self.snapshot(|conn| {
-            let rows: Vec<(FileRow, Option<Vec<u8>>)> = on_db!(conn, |c| files::table
-                .left_join(
-                    file_bytes::table.on(file_bytes::task_id
-                        .eq(files::task_id)
-                        .and(file_bytes::attempt.eq(files::attempt))
-                        .and(file_bytes::n.eq(files::n))
-                        .and(file_bytes::part.eq("diff"))),
-                )
-                .filter(files::task_id.eq(task.to_string()))
-                .filter(files::attempt.eq(i64::from(attempt)))
-                .order(files::n)
-                .select((file_columns!(), file_bytes::bytes.nullable()))
-                .load(c))?;
-            let mut views = rows
+            let mut rows = file_rows(conn, task, attempt)?;
+            let total = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+            rows.sort_by(|a, b| a.1.cmp(&b.1));
+            let first = after.map_or(0, |after| {
+                let found = rows.iter().position(|row| row.0 == after);
+                found.map_or(rows.len(), |found| found + 1)
+            });
+            let mut rows = rows.split_off(first);
+            let rest = rows.split_off(page_length(&rows));
+            let next = rows.last().filter(|_| !rest.is_empty());
+            let next = next.map(|row| row.0.to_string());
+            let mut diffs = diffs(conn, task, attempt, &rows)?;
+            let items = rows
                 .into_iter()
-                .map(|(row, diff)| file_view(row, diff))
-                .collect::<Result<Vec<_>, Fault>>()?;
-            views.sort_by(|a, b| a.path.cmp(&b.path));
-            Ok(views)
+                .map(|row| {
+                    let diff = diffs.remove(&row.0);
+                    file_view(row, diff)
+                })
+                .collect::<Result<_, Fault>>()?;
+            Ok(Page { items, total, next })
         })
     }
 
@@ -269,13 +289,46 @@ fn log_summary(
 }
 
 fn evidence_files(conn: &mut Conn, task: TaskId, attempt: u32) -> Result<Vec<EvidenceFile>, Fault> {
-    let rows: Vec<FileRow> = on_db!(conn, |c| files::table
+    let rows = file_rows(conn, task, attempt)?;
+    rows.into_iter().map(evidence_file).collect()
+}
+
+fn file_rows(conn: &mut Conn, task: TaskId, attempt: u32) -> Result<Vec<FileRow>, Fault> {
+    Ok(on_db!(conn, |c| files::table
         .filter(files::task_id.eq(task.to_string()))
         .filter(files::attempt.eq(i64::from(attempt)))
         .order(files::n)
         .select(file_columns!())
+        .load(c))?)
+}
+
+/// How many of the first `rows` fit into a page: those whose diffs fit, at least one.
+fn page_length(rows: &[FileRow]) -> usize {
+    let mut bytes = 0;
+    let fitting = rows.iter().take_while(|row| {
+        bytes += row.6.unwrap_or_default();
+        bytes <= PAGE_BYTES
+    });
+    fitting.count().max(1).min(rows.len())
+}
+
+/// The diffs of changed files by the number of the file.
+fn diffs(
+    conn: &mut Conn,
+    task: TaskId,
+    attempt: u32,
+    rows: &[FileRow],
+) -> Result<HashMap<i64, Vec<u8>>, Fault> {
+    let with_diff = rows.iter().filter(|row| row.6.is_some());
+    let numbers: Vec<i64> = with_diff.map(|row| row.0).collect();
+    let diffs: Vec<(i64, Vec<u8>)> = on_db!(conn, |c| file_bytes::table
+        .filter(file_bytes::task_id.eq(task.to_string()))
+        .filter(file_bytes::attempt.eq(i64::from(attempt)))
+        .filter(file_bytes::part.eq("diff"))
+        .filter(file_bytes::n.eq_any(&numbers))
+        .select((file_bytes::n, file_bytes::bytes))
         .load(c))?;
-    rows.into_iter().map(evidence_file).collect()
+    Ok(diffs.into_iter().collect())
 }
 
 fn evidence_file(row: FileRow) -> Result<EvidenceFile, Fault> {

@@ -111,7 +111,7 @@ pub async fn nothing_is_taken_without_the_current_lease(site: &mut Site) {
     assert_eq!(events_after(site, end).await, ["task.completed by agent"]);
     assert_eq!(logs(site, work.id()).await, []);
     let id = work.id();
-    assert_eq!(site.read(move |r| r.files(id, 1)).await, []);
+    assert_eq!(site.read(move |r| r.files(id, 1, None)).await.items, []);
 }
 
 pub async fn a_repeated_log_entry_is_ignored(site: &mut Site) {
@@ -228,7 +228,7 @@ pub async fn the_last_version_of_a_file_counts(site: &mut Site) {
     ];
     site.change_files(&work, first).await;
     let numbers = async |site: &Site| -> Vec<(i64, Vec<u8>)> {
-        let files = site.read(move |reads| reads.files(id, 1)).await;
+        let files = site.read(move |reads| reads.files(id, 1, None)).await.items;
         files.into_iter().map(|f| (f.n, f.path)).collect()
     };
     let before = numbers(site).await;
@@ -240,7 +240,7 @@ pub async fn the_last_version_of_a_file_counts(site: &mut Site) {
     let gone = file("a", ChangeKind::Deleted, None);
     site.change_files(&work, vec![gone, renamed]).await;
     assert_eq!(numbers(site).await, before, "a file changed its number");
-    let files = site.read(move |reads| reads.files(id, 1)).await;
+    let files = site.read(move |reads| reads.files(id, 1, None)).await.items;
     assert_eq!(
         (files[0].change, files[0].content),
         (ChangeKind::Deleted, None)
@@ -288,9 +288,50 @@ pub async fn files_have_limits(site: &mut Site) {
     site.done(&agent, add(two[..1].to_vec())).await;
 
     let id = work.id();
-    let files = site.read(move |reads| reads.files(id, 1)).await;
+    let files = site.read(move |reads| reads.files(id, 1, None)).await.items;
     let paths: Vec<&[u8]> = files.iter().map(|f| &*f.path).collect();
     assert_eq!(paths, [&b"large"[..], b"one", b"p"], "half a request");
+}
+
+pub async fn files_come_in_pages_of_4_mib_of_diffs(site: &mut Site) {
+    let work = site.start(site.wish("x")).await;
+    let id = work.id();
+    // sent in another order than that of their paths
+    let diffs = [
+        ("d", 1),
+        ("c", 5 * MIB),
+        ("b", MIB),
+        ("a", 3 * MIB),
+        ("e", 0),
+    ];
+    for (path, bytes) in diffs {
+        let mut changed = file(path, ChangeKind::Modified, None);
+        changed.diff = Some(UploadedPart::new(vec![b'+'; bytes]));
+        site.change_files(&work, vec![changed]).await;
+    }
+    let (mut pages, mut after) = (Vec::new(), None);
+    loop {
+        let page = site.read(move |reads| reads.files(id, 1, after)).await;
+        assert_eq!(page.total, 5);
+        let shown = page.items.iter().map(|file| {
+            let diff = file.diff.as_ref().map(Vec::len);
+            (String::from_utf8(file.path.clone()).unwrap(), diff)
+        });
+        pages.push(shown.collect::<Vec<_>>());
+        after = page.next.map(|n| n.parse().unwrap());
+        if after.is_none() {
+            break;
+        }
+    }
+    let file = |path: &str, bytes| (path.to_owned(), Some(bytes));
+    let expected = [
+        vec![file("a", 3 * MIB), file("b", MIB)],
+        vec![file("c", 5 * MIB)],
+        vec![file("d", 1), file("e", 0)],
+    ];
+    assert_eq!(pages, expected);
+    let beyond = site.read(move |reads| reads.files(id, 1, Some(9))).await;
+    assert_eq!((beyond.items, beyond.next), (vec![], None));
 }
 
 pub async fn evidence_is_what_was_stored(site: &mut Site) {

@@ -3,8 +3,8 @@
 //! All of it was written by an agent: it is served as text, as data or as a download, never as
 //! something a browser runs.
 
+use actix_web::http::header::ContentType;
 use actix_web::http::header::{Accept, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, Header as _};
-use actix_web::http::header::{ContentType, LINK};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use approval_core::TaskId;
 use contract::{ChangedFile, LogLine};
@@ -47,6 +47,15 @@ pub(crate) struct LogStreamQuery {
     attempt: Option<i64>,
 }
 
+/// Which changed files to show.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct FilesQuery {
+    /// Where the page before ended, from its `Link` header.
+    cursor: Option<String>,
+}
+
 /// What the task put out: what the runner named, or its standard output.
 #[utoipa::path(get, path = "/api/mission-control/tasks/{id}/output", tag = "evidence", operation_id = "getOutput",
     params(("id" = String, Path)), responses((status = 200, description = "The output", body = String, content_type = "text/plain")))]
@@ -72,22 +81,23 @@ pub(crate) async fn logs(call: Call, id: Id<TaskId>, query: Query<LogQuery>) -> 
     };
     let attempt = asked_attempt(query.0.attempt)?;
     let task = id.0;
-    let lines = read(&call, task, attempt, move |reads, attempt| {
-        reads.logs(task, attempt, after, limit)
+    let (lines, total) = read(&call, task, attempt, move |reads, attempt| {
+        // one more than is shown tells whether there is a next page
+        let asked = limit.saturating_add(i64::from(!as_text));
+        let lines = reads.logs(task, attempt, after, asked)?;
+        Ok((lines, reads.log_total(task, attempt)?))
     })
     .await?;
     if as_text {
         let bytes: Vec<u8> = lines.into_iter().flat_map(|line| line.bytes).collect();
         return Ok(sandboxed(ContentType::plaintext()).body(bytes));
     }
-    let is_full = i64::try_from(lines.len()).is_ok_and(|lines| lines == limit);
-    let mut response = HttpResponse::Ok();
-    if let Some(last) = lines.last().filter(|_| is_full) {
-        let link = page::next_link(&call.request, "after", &last.seq.to_string());
-        response.insert_header((LINK, link));
-    }
-    let shown: Vec<_> = lines.iter().map(render::log_line).collect();
-    Ok(response.json(shown))
+    let fitting = usize::try_from(limit).unwrap_or(usize::MAX);
+    let is_cut = lines.len() > fitting;
+    let shown: Vec<_> = lines.iter().take(fitting).map(render::log_line).collect();
+    let last = shown.last().filter(|_| is_cut);
+    let next = last.map(|line| ("after", line.seq.to_string()));
+    Ok(page::head(&call.request, total, next).json(shown))
 }
 
 /// The log as server-sent events while it grows; it ends with an event of the type `end`.
@@ -109,16 +119,15 @@ pub(crate) async fn log_stream(call: Call, id: Id<TaskId>, query: Query<LogStrea
 
 /// The files the task changed.
 #[utoipa::path(get, path = "/api/mission-control/tasks/{id}/files", tag = "evidence", operation_id = "listFiles",
-    params(("id" = String, Path)), responses((status = 200, description = "The files", body = [ChangedFile])))]
-pub(crate) async fn files(call: Call, id: Id<TaskId>) -> Reply {
+    params(("id" = String, Path), FilesQuery), responses((status = 200, description = "The files", body = [ChangedFile])))]
+pub(crate) async fn files(call: Call, id: Id<TaskId>, query: Query<FilesQuery>) -> Reply {
+    let after = page::cursor(query.0.cursor.as_deref())?;
     let task = id.0;
     let files = read(&call, task, None, move |reads, attempt| {
-        reads.files(task, attempt)
+        reads.files(task, attempt, after)
     })
     .await?;
-    let total = i64::try_from(files.len()).unwrap_or(i64::MAX);
-    let shown: Vec<_> = files.iter().map(render::file).collect();
-    Ok(page::head(&call.request, total, None).json(shown))
+    Ok(page::answer(&call.request, &files, render::file))
 }
 
 /// What a changed file holds, as a download.

@@ -621,6 +621,9 @@ async fn what_an_attempt_leaves_behind(world: &World) {
         "{}",
         lines.header("link")
     );
+    assert_eq!(lines.header("x-total-count"), "3");
+    let last = world.get(&to("logs?limit=3")).await;
+    assert_eq!(last.header("link"), "", "nothing comes after it");
     let lines = lines.is(200);
     assert_eq!(
         lines[0],
