@@ -16,22 +16,18 @@ use crate::vocabulary::ToWire;
 pub(crate) enum Viewer {
     /// A person or a program of the account.
     Account,
-    /// An agent, which sees every person as `human` (contract section 3).
-    Agent,
+    /// An agent of this desktop, which sees every person as `human` (contract section 3) and
+    /// nothing of tasks that depend on its work elsewhere (section 6).
+    Agent(core::DesktopId),
 }
 
 impl Viewer {
     pub(crate) fn of(principal: &core::Principal) -> Self {
-        match principal.identity.kind {
-            core::ActorKind::Agent => Self::Agent,
-            core::ActorKind::Human | core::ActorKind::Service | core::ActorKind::System => {
-                Self::Account
-            }
-        }
+        principal.confined_to().map_or(Self::Account, Self::Agent)
     }
 
     fn identity(self, identity: &core::Identity) -> wire::Identity {
-        let masked = self == Self::Agent && identity.kind == core::ActorKind::Human;
+        let masked = self != Self::Account && identity.kind == core::ActorKind::Human;
         wire::Identity {
             kind: identity.kind.to_wire(),
             id: principal_id(identity.id),
@@ -41,6 +37,14 @@ impl Viewer {
                 identity.name.clone()
             },
         }
+    }
+
+    fn dependents(self, all: &[Dependent]) -> Vec<wire::Dependent> {
+        let in_sight = |task: &&Dependent| match self {
+            Self::Account => true,
+            Self::Agent(own) => task.desktop == own,
+        };
+        all.iter().filter(in_sight).map(dependent).collect()
     }
 
     pub(crate) fn task(self, view: &TaskView) -> wire::Task {
@@ -57,7 +61,7 @@ impl Viewer {
             gated: view.gated,
             depends_on: ids(&state.depends_on),
             blocked_by: ids(&view.blocked_by),
-            dependents: view.dependents.iter().map(dependent).collect(),
+            dependents: self.dependents(&view.dependents),
             auto_run: state.auto_run,
             on_dependency_failure: state.on_dependency_failure.to_wire(),
             timeout_seconds: state.timeout_seconds.into(),

@@ -9,6 +9,7 @@ crate::on_both_engines! {
     two_doors_one_decision
     evidence_is_what_was_sealed
     the_setting_gates_and_demands_evidence
+    an_agent_sees_dependents_of_its_own_desktop_only
     dependencies
     cancel_while_running
     agents_see_and_do_little
@@ -256,6 +257,27 @@ async fn the_setting_gates_and_demands_evidence(world: &World) {
     );
     assert!(dashboard["oldestPendingSeconds"].is_u64());
     assert_eq!(dashboard["desktopsRunning"], 1);
+}
+
+async fn an_agent_sees_dependents_of_its_own_desktop_only(world: &World) {
+    let (desktop, _) = world.desktop().await;
+    let (elsewhere, _) = world.desktop().await;
+    let reader = json!({"name": "reader", "kind": "agent", "desktopId": desktop, "capabilities": ["tasks:read"]});
+    let reader = world.key(reader).await;
+    let build = world.task(&desktop, json!({})).await;
+    let near = world.task(&desktop, json!({"dependsOn": [build]})).await;
+    let far = world.task(&elsewhere, json!({"dependsOn": [build]})).await;
+    let ids = |task: &Value| -> Vec<String> {
+        let dependents = task["dependents"].as_array().expect("dependents");
+        dependents
+            .iter()
+            .filter_map(|d| d["id"].as_str().map(ToOwned::to_owned))
+            .collect()
+    };
+    let whole = world.get(&of_task(&build, "")).await.is(200);
+    assert_eq!(ids(&whole), [near.clone(), far]);
+    let seen = world.get_as(&reader, &of_task(&build, "")).await.is(200);
+    assert_eq!(ids(&seen), [near]);
 }
 
 async fn dependencies(world: &World) {
