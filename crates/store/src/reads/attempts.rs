@@ -136,7 +136,7 @@ impl Reads<'_> {
     }
 
     /// The changed files in the order of the bytes of their paths, from the one that follows the
-    /// file with the number `after`: as many as have [`PAGE_BYTES`] of diffs together, at least
+    /// file with the number `after`: as many as have 4 MiB of diffs together, at least
     /// one. An attempt may hold 200 MiB of diffs, more than one answer should.
     pub fn files(
         &mut self,
