@@ -76,6 +76,9 @@ pub(crate) struct QuickStart {
     pub web: Web,
 
     #[command(flatten)]
+    pub metrics: Metrics,
+
+    #[command(flatten)]
     pub log: Log,
 }
 
@@ -90,6 +93,9 @@ pub(crate) struct Serve {
 
     #[command(flatten)]
     pub web: Web,
+
+    #[command(flatten)]
+    pub metrics: Metrics,
 
     #[command(flatten)]
     pub log: Log,
@@ -162,6 +168,13 @@ pub(crate) struct Web {
         value_delimiter = ','
     )]
     pub trusted_proxy: Vec<Cidr>,
+}
+
+#[derive(Args)]
+pub(crate) struct Metrics {
+    /// Where to serve GET /metrics for Prometheus, without a credential; off when absent
+    #[arg(long, env = "METRICS_LISTEN", value_name = "METRICS_LISTEN", value_parser = listen)]
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 impl Web {

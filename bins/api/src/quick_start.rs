@@ -15,7 +15,7 @@ use web::{AppState, ServeConfig};
 
 use crate::Failure;
 use crate::cli::QuickStart;
-use crate::serve::{listen, runtime, stop_on_signal};
+use crate::serve::{listen, runtime, serve_metrics, stop_on_signal};
 
 /// Names of what the first start creates.
 const ACCOUNT: &str = "default";
@@ -52,8 +52,9 @@ pub(crate) fn run(options: &QuickStart) -> Result<(), Failure> {
     };
     let state = AppState::new(store.clone(), options.web.config());
     announce(options, address, &home);
-    let served = runtime()?.block_on(async {
+    let served: Result<_, Failure> = runtime()?.block_on(async {
         let stop = stop_on_signal()?;
+        serve_metrics(&options.metrics, &stop)?;
         let server_stop = CancellationToken::new();
         let running = tokio::spawn(run_desktop(runner, stop.clone(), server_stop.clone()));
         let served = web::serve(
@@ -65,11 +66,11 @@ pub(crate) fn run(options: &QuickStart) -> Result<(), Failure> {
         .await;
         server_stop.cancel();
         stop.cancel();
-        running.await.map_err(std::io::Error::other)?;
-        served
+        running.await?;
+        Ok(served?)
     });
     store.close();
-    Ok(served?)
+    served
 }
 
 /// Runs the local desktop, and lets the server stop only when it has reported its task.

@@ -9,21 +9,38 @@ use tokio_util::sync::CancellationToken;
 use web::{AppState, ServeConfig};
 
 use crate::Failure;
-use crate::cli::Serve;
+use crate::cli::{Metrics, Serve};
 
 pub(crate) fn run(options: &Serve) -> Result<(), Failure> {
     let store = Store::open(&StoreConfig::new(options.database.url()?))?;
     let listener = listen(options.listen)?;
     let address = listener.local_addr()?;
     let state = AppState::new(store.clone(), options.web.config());
-    let served = runtime()?.block_on(async {
+    let served: Result<_, Failure> = runtime()?.block_on(async {
         let stop = stop_on_signal()?;
+        serve_metrics(&options.metrics, &stop)?;
         tracing::info!(%address, "listening");
-        web::serve(vec![listener], state, stop, ServeConfig::default()).await
+        Ok(web::serve(vec![listener], state, stop, ServeConfig::default()).await?)
     });
     store.close();
     tracing::info!("stopped");
-    Ok(served?)
+    served
+}
+
+/// Starts the listener of `/metrics`, if there is to be one.
+pub(crate) fn serve_metrics(options: &Metrics, stop: &CancellationToken) -> Result<(), Failure> {
+    let Some(address) = options.metrics_listen else {
+        return Ok(());
+    };
+    let listener = listen(address)?;
+    let metrics = web::Metrics::install()?;
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        if let Err(error) = metrics.serve(listener, stop).await {
+            tracing::error!(%error, "/metrics is not served any more");
+        }
+    });
+    Ok(())
 }
 
 /// Binds before anything is promised.

@@ -1,6 +1,7 @@
 //! Administration, migrations and who may use a database (contract section 8).
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Output, Stdio};
 
 use serde_json::json;
@@ -246,4 +247,48 @@ async fn a_sqlite_database_has_one_server() {
         json!([]),
         "a dead one holds no lock"
     );
+}
+
+/// The whole answer to a GET without a credential.
+fn get(address: &str, path: &str) -> String {
+    let mut connection = TcpStream::connect(address).expect("somebody listens");
+    write!(
+        connection,
+        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    .expect("it reads");
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).expect("it answers");
+    answer
+}
+
+#[test]
+fn metrics_have_a_listener_of_their_own() {
+    let db = TestDb::migrated_sqlite();
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+    let metrics = free.expect("a free port").to_string();
+    let (url, listen) = (db.url().to_owned(), metrics.clone());
+    let server = Server::start(move || {
+        let mut command = program(API);
+        command
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--metrics-listen",
+                &listen,
+            ])
+            .env("DATABASE_URL", &url);
+        command
+    });
+    let address = server.url().trim_start_matches("http://");
+    assert!(get(address, "/healthz").starts_with("HTTP/1.1 200"));
+    let counted = get(&metrics, "/metrics");
+    let line = r#"countersign_http_requests_total{method="GET",route="/healthz",status="200"} 1"#;
+    assert!(counted.contains(line), "{counted}");
+    assert!(
+        counted.contains("countersign_http_request_seconds_bucket"),
+        "{counted}"
+    );
+    assert!(get(address, "/metrics").starts_with("HTTP/1.1 401"));
 }

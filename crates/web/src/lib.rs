@@ -6,6 +6,7 @@ mod clock;
 mod gate;
 mod limits;
 mod live;
+mod metrics;
 mod observe;
 mod openapi;
 mod page;
@@ -26,6 +27,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 
 pub use auth::Cidr;
+pub use metrics::Metrics;
 pub use openapi::openapi;
 pub use routes::{Access, ROUTES, Route, Verb};
 pub use server::{ServeConfig, serve};

@@ -67,7 +67,7 @@ fn is_failure(status: StatusCode) -> bool {
     status.is_client_error() || status.is_server_error()
 }
 
-/// One line a request, when its head is sent: never a path, a query, a header or a body.
+/// One line and one count a request, when its head is sent: never a path, a query, a header or a body.
 fn log(response: &ServiceResponse<BoxBody>, method: &actix_web::http::Method, started: Instant) {
     let status = response.status().as_u16();
     let route = response.request().match_pattern();
@@ -78,7 +78,9 @@ fn log(response: &ServiceResponse<BoxBody>, method: &actix_web::http::Method, st
         .get::<Caller>()
         .map(|caller| caller.0.key.to_string());
     let principal = principal.as_deref().unwrap_or("-");
-    let milliseconds = started.elapsed().as_secs_f64() * 1_000.0;
+    let elapsed = started.elapsed();
+    crate::metrics::record(method, route, status, elapsed);
+    let milliseconds = elapsed.as_secs_f64() * 1_000.0;
     if status >= 500 {
         tracing::warn!(%method, route, status, milliseconds, principal, "request failed");
     } else {
