@@ -1015,3 +1015,44 @@ fn a_key_never_becomes_more_than_it_was(db: &Filled) {
         db.refuses_after(&given, Why::Check, &sql);
     }
 }
+
+/// A row has more keys than its id: on SQLite each is a way to replace it.
+#[test]
+fn no_other_key_replaces_a_person_or_a_retry() {
+    let db = TestDb::migrated_sqlite();
+    db.execute("PRAGMA recursive_triggers = OFF").unwrap();
+    let task = |id: &str, retry_of: &str| {
+        format!(
+            "INSERT INTO tasks (id, account_id, type, title, status, desktop_id, requires_approval, gated, \
+             auto_run, on_dependency_failure, timeout_seconds, attempt, max_attempts, retry_of, lineage_id, \
+             created_by, created_by_kind, created_at) VALUES ('{id}', 'a', 'command', 't', 'pending', 'd', \
+             FALSE, FALSE, FALSE, 'block', 1, 0, 1, {retry_of}, '{id}', 'u1', 'human', 0)"
+        )
+    };
+    let user = |id: &str, email: &str| {
+        format!(
+            "INSERT INTO users (id, account_id, email, created_at) VALUES ('{id}', 'a', '{email}', 0)"
+        )
+    };
+    for sql in [
+        "INSERT INTO accounts (id, name, created_at) VALUES ('a', 'a', 0)",
+        "INSERT INTO principals (account_id, id, kind, name) \
+         VALUES ('a', 'u1', 'human', 'x'), ('a', 'u2', 'human', 'x')",
+        "INSERT INTO desktops (id, account_id, name, created_at) VALUES ('d', 'a', 'd', 0)",
+        &user("u1", "one@example.org"),
+        &task("t1", "NULL"),
+        &task("t2", "'t1'"),
+    ] {
+        db.execute(sql).unwrap();
+    }
+    let or_replace = |sql: &str| sql.replacen("INSERT", "INSERT OR REPLACE", 1);
+    let refused = db.execute(&or_replace(&task("t3", "'t1'"))).unwrap_err();
+    assert!(refused.contains("never deleted or replaced"), "{refused}");
+    let refused = db
+        .execute(&or_replace(&user("u2", "one@example.org")))
+        .unwrap_err();
+    assert!(refused.contains("a person is never replaced"), "{refused}");
+    db.execute(&or_replace(&task("t3", "'t2'"))).unwrap();
+    db.execute(&or_replace(&user("u2", "two@example.org")))
+        .unwrap();
+}

@@ -322,7 +322,11 @@ CREATE TRIGGER tasks_no_delete BEFORE DELETE ON tasks
 BEGIN SELECT RAISE(ABORT, 'a task is never deleted or replaced'); END;
 CREATE TRIGGER tasks_no_replace BEFORE INSERT ON tasks
 WHEN EXISTS (SELECT 1 FROM tasks WHERE id = NEW.id)
+    OR EXISTS (SELECT 1 FROM tasks WHERE account_id = NEW.account_id AND retry_of = NEW.retry_of)
 BEGIN SELECT RAISE(ABORT, 'a task is never deleted or replaced'); END;
+CREATE TRIGGER users_no_replace BEFORE INSERT ON users
+WHEN EXISTS (SELECT 1 FROM users WHERE id = NEW.id OR email = NEW.email)
+BEGIN SELECT RAISE(ABORT, 'a person is never replaced'); END;
 CREATE TRIGGER api_keys_no_delete BEFORE DELETE ON api_keys
 BEGIN SELECT RAISE(ABORT, 'an API key is never deleted or replaced'); END;
 CREATE TRIGGER api_keys_no_replace BEFORE INSERT ON api_keys
