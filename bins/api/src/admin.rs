@@ -2,14 +2,13 @@
 
 use std::io::Read;
 
-use approval_core::KeyRequest;
+use approval_core::{Digest, KeyRequest};
 use store::url::DatabaseUrl;
 use store::{Admin, Answer, Command, KeyText, migrations};
 use zeroize::Zeroizing;
 
 use crate::Failure;
-use crate::cli::{CreateAccount, CreateKey, CreateUser};
-use crate::password;
+use crate::cli::{CreateAccount, CreateKey, CreateUser, SignInLink};
 
 /// Longest password line that is read, in bytes.
 const MAX_PASSWORD_BYTES: u64 = 8_192;
@@ -23,7 +22,7 @@ pub(crate) fn create_account(options: &CreateAccount) -> Result<(), Failure> {
 pub(crate) fn create_user(options: &CreateUser) -> Result<(), Failure> {
     let admin = admin(options.database.url()?)?;
     let account = admin.account(options.account.as_deref())?;
-    let password_hash = Some(password::hash(&read_password()?)?);
+    let password_hash = Some(web::password::hash(&read_password()?)?);
     let command = Command::CreateUser {
         email: options.email.clone(),
         password_hash,
@@ -32,6 +31,30 @@ pub(crate) fn create_user(options: &CreateUser) -> Result<(), Failure> {
         println!("{id}");
     }
     Ok(())
+}
+
+/// Prints a link that lets one person in, once, within 15 minutes.
+pub(crate) fn print_sign_in_link(options: &SignInLink) -> Result<(), Failure> {
+    let admin = admin(options.database.url()?)?;
+    println!(
+        "{}",
+        sign_in_link(&admin, &options.email, &options.public_url)?
+    );
+    Ok(())
+}
+
+/// Makes a one-time link for a person. Its token stands behind the `#`, which browsers keep to
+/// themselves until **Sign in** is pressed.
+pub(crate) fn sign_in_link(admin: &Admin, email: &str, server: &str) -> Result<String, Failure> {
+    let login = admin.read(|reads| reads.login(email))?;
+    let login = login.ok_or_else(|| format!("nobody has the e-mail address {email}"))?;
+    let token = Zeroizing::new(store::random_digest()?.to_string());
+    let command = Command::CreateSignInLink {
+        user: login.user,
+        digest: Digest::of(token.as_bytes()),
+    };
+    admin.run(login.account, command)?;
+    Ok(format!("{server}/sign-in#{}", *token))
 }
 
 pub(crate) fn create_key(options: &CreateKey) -> Result<(), Failure> {

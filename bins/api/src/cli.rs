@@ -44,6 +44,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: UserAction,
     },
+    /// Print a link that lets a person in, once, within 15 minutes
+    SignInLink(SignInLink),
     /// Create API keys
     Key {
         #[command(subcommand)]
@@ -183,6 +185,7 @@ impl Web {
             rate_limit: self.rate_limit,
             trusted_proxies: self.trusted_proxy.clone(),
             public_url: self.public_url.clone(),
+            unconfined: false,
         }
     }
 }
@@ -266,6 +269,26 @@ pub(crate) struct CreateUser {
     /// Read the password from standard input, 12 to 1,000 characters
     #[arg(long, required = true)]
     pub password_stdin: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct SignInLink {
+    #[command(flatten)]
+    pub database: AdminDatabase,
+
+    /// Whom to let in
+    #[arg(long)]
+    pub email: String,
+
+    /// Address under which people reach the server
+    #[arg(
+        long,
+        env = "PUBLIC_URL",
+        value_name = "PUBLIC_URL",
+        default_value = "http://127.0.0.1:8080",
+        value_parser = public_url
+    )]
+    pub public_url: String,
 }
 
 #[derive(Subcommand)]

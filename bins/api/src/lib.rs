@@ -3,7 +3,6 @@
 
 mod admin;
 mod cli;
-mod password;
 mod quick_start;
 mod serve;
 mod telemetry;
@@ -32,6 +31,7 @@ pub fn main() -> ExitCode {
         Some(Command::User {
             action: UserAction::Create(options),
         }) => admin::create_user(&options),
+        Some(Command::SignInLink(options)) => admin::print_sign_in_link(&options),
         Some(Command::Key {
             action: KeyAction::Create(options),
         }) => admin::create_key(&options),

@@ -11,9 +11,10 @@ use store::server_lock::ServerLock;
 use store::url::DatabaseUrl;
 use store::{Admin, AdminError, Answer, Command, KeyText, Store, StoreConfig, migrations};
 use tokio_util::sync::CancellationToken;
-use web::{AppState, ServeConfig};
+use web::{AppState, ServeConfig, WebConfig};
 
 use crate::Failure;
+use crate::admin::sign_in_link;
 use crate::cli::QuickStart;
 use crate::serve::{listen, runtime, serve_metrics, stop_on_signal};
 
@@ -50,8 +51,17 @@ pub(crate) fn run(options: &QuickStart) -> Result<(), Failure> {
         key: runner_key(&admin, &home)?,
         workdir: options.workdir.canonicalize()?,
     };
-    let state = AppState::new(store.clone(), options.web.config());
-    announce(options, address, &home);
+    let config = WebConfig {
+        unconfined: true,
+        ..options.web.config()
+    };
+    let state = AppState::new(store.clone(), config);
+    announce(
+        options,
+        address,
+        &home,
+        &owner_link(&admin, options, address)?,
+    );
     let served: Result<_, Failure> = runtime()?.block_on(async {
         let stop = stop_on_signal()?;
         serve_metrics(&options.metrics, &stop)?;
@@ -208,6 +218,14 @@ fn create_key(
     Ok(key)
 }
 
+/// A link that lets the owner in, once. One at each start, for whoever starts the program could read
+/// the database anyway.
+fn owner_link(admin: &Admin, options: &QuickStart, address: SocketAddr) -> Result<String, Failure> {
+    let server = options.web.public_url.clone();
+    let server = server.unwrap_or_else(|| format!("http://{}", reachable(address)));
+    sign_in_link(admin, OWNER, &server)
+}
+
 /// The address under which this machine reaches the server.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let mut reachable = address;
@@ -222,8 +240,9 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// Says on standard output, unprefixed, what the person needs now.
-fn announce(options: &QuickStart, address: SocketAddr, home: &Home) {
+fn announce(options: &QuickStart, address: SocketAddr, home: &Home, link: &str) {
     println!("Listening on http://{}", reachable(address));
+    println!("Sign-in: {link}");
     if let Some(key) = &home.first_key {
         println!("API key: {}", key.reveal());
     } else {

@@ -30,4 +30,6 @@ ids! {
     KeyId, KeyTag, "key";
     /// A person with a login (`user_…`).
     UserId, UserTag, "user";
+    /// A login of a person (`sess_…`); the id is public, the text in the cookie is not.
+    SessionId, SessionTag, "sess";
 }

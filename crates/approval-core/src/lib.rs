@@ -29,7 +29,7 @@ pub use evidence::{
     TextPart, log_digest,
 };
 pub use gate::{GateReason, Settings};
-pub use id::{AccountId, ApprovalId, DesktopId, KeyId, TaskId, UserId};
+pub use id::{AccountId, ApprovalId, DesktopId, KeyId, SessionId, TaskId, UserId};
 pub use key::{KeyGrant, KeyKind, KeyRequest};
 pub use limits::{DesktopName, MAX_DEPENDENCIES, MAX_OUTPUT_BYTES};
 pub use principal::{

@@ -136,6 +136,7 @@ impl Admin {
         let request = Request {
             account,
             principal,
+            session: None,
             idempotency: None,
             command,
         };
@@ -155,6 +156,6 @@ impl Admin {
         read: impl FnOnce(&mut Reads<'_>) -> Result<T, ReadError>,
     ) -> Result<T, AdminError> {
         let mut conn = Conn::open(&self.url, Role::Reader)?;
-        Ok(read(&mut Reads::new(&mut conn))?)
+        Ok(read(&mut Reads::new(&mut conn, self.clock))?)
     }
 }

@@ -2,13 +2,14 @@
 
 use approval_core::{
     AccountId, ApprovalId, ChangeKind, DecisionRequest, DesktopId, Digest, KeyId, KeyRequest,
-    LogStream, NewTask, Part, PathText, Principal, Refusal, Report, RetryChanges, TaskId,
-    Timestamp,
+    LogStream, NewTask, Part, PathText, Principal, Refusal, Report, RetryChanges, SessionId,
+    TaskId, Timestamp, UserId,
 };
 
+use crate::diff_lines::DiffLines;
 use crate::key_text::KeyDigest;
 use crate::prepare::Prepared;
-use crate::views::Answer;
+use crate::views::{Answer, CredentialId};
 
 /// A command with the credential it came with.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub struct Request {
     pub account: AccountId,
     /// The authenticated credential; it is checked again in the transaction.
     pub principal: Principal,
+    /// The session through which a person acts; it is checked again in the transaction, too.
+    pub session: Option<SessionId>,
     /// Present when the caller wants a retry to be answered, not repeated.
     pub idempotency: Option<Idempotency>,
     /// What to do.
@@ -97,6 +100,33 @@ pub enum Command {
         /// PHC string of the password, if there is one yet.
         password_hash: Option<String>,
     },
+    /// Open a session for a person who has shown who they are. Done as the server itself.
+    OpenSession {
+        /// Who.
+        user: UserId,
+        /// How they have shown it; checked again in the transaction.
+        by: Login,
+        /// SHA-256 of the text in the cookie.
+        digest: Digest,
+        /// What the browser says it is.
+        agent: String,
+    },
+    /// End sessions of the acting person.
+    EndSessions(EndSessions),
+    /// Give the acting person a password, and end their other sessions.
+    SetPassword {
+        /// PHC string.
+        hash: String,
+    },
+    /// Make a one-time link for a person; administration only.
+    CreateSignInLink {
+        /// Who.
+        user: UserId,
+        /// SHA-256 of its token.
+        digest: Digest,
+    },
+    /// Note when sessions were last used, and keep them for another 30 days.
+    TouchSessions(Vec<SessionId>),
     /// Hand the next queued task of a desktop to a runner.
     Claim {
         /// Which desktop.
@@ -156,6 +186,11 @@ impl Command {
             Self::CreateKey { .. } => "create key",
             Self::RevokeKey(_) => "revoke key",
             Self::CreateUser { .. } => "create user",
+            Self::OpenSession { .. } => "open session",
+            Self::EndSessions(_) => "end sessions",
+            Self::SetPassword { .. } => "set password",
+            Self::CreateSignInLink { .. } => "create sign-in link",
+            Self::TouchSessions(_) => "touch sessions",
             Self::Claim { .. } => "claim",
             Self::SeeDesktop(_) => "see desktop",
             Self::Heartbeat(_) => "heartbeat",
@@ -179,6 +214,27 @@ impl Command {
             _ => 0,
         }
     }
+}
+
+/// How a person has shown who they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Login {
+    /// By the password behind this hash, which must still be theirs.
+    Password {
+        /// PHC string.
+        hash: String,
+    },
+    /// By the one-time link with this digest, which becomes used.
+    Link(Digest),
+}
+
+/// Which sessions of a person end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndSessions {
+    /// This one.
+    One(SessionId),
+    /// All, the acting one too.
+    All,
 }
 
 /// The two doors to one decision.
@@ -221,6 +277,8 @@ pub struct UploadedPart {
     pub part: Part,
     /// The bytes.
     pub bytes: Vec<u8>,
+    /// Lines that they add and remove, if they are a diff.
+    pub lines: DiffLines,
 }
 
 impl UploadedPart {
@@ -228,6 +286,7 @@ impl UploadedPart {
     pub fn new(bytes: Vec<u8>) -> Self {
         Self {
             part: Part::of(&bytes),
+            lines: DiffLines::of(&bytes),
             bytes,
         }
     }
@@ -267,6 +326,8 @@ pub enum Sweep {
     StopDesktop(DesktopId),
     /// Answers older than a day are forgotten.
     ForgetAnswers,
+    /// Sessions and links that ended more than a day ago are forgotten.
+    ForgetSessions,
 }
 
 /// A hint that something was committed; what it says is read from the database.
@@ -289,10 +350,10 @@ pub enum Change {
         /// Which task.
         task: TaskId,
     },
-    /// This key was revoked.
+    /// This key was revoked, or this session ended.
     Revoked {
-        /// Which key.
-        key: KeyId,
+        /// Which one.
+        credential: CredentialId,
     },
 }
 

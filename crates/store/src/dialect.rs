@@ -79,6 +79,10 @@ pub(crate) fn checkpoint(conn: &mut Conn) -> QueryResult<()> {
     }
 }
 
+/// The condition of the index on the task that a row of the log is about, to be followed by the id.
+pub(crate) const SQLITE_TASK_OF_PAYLOAD: &str = "json_extract(payload, '$.taskId') = ";
+pub(crate) const POSTGRES_TASK_OF_PAYLOAD: &str = "((payload::jsonb) ->> 'taskId') = ";
+
 /// Tells the servers on this database that something was committed. A hint only.
 pub(crate) fn notify(conn: &mut Conn, payload: &str) -> QueryResult<()> {
     match conn {

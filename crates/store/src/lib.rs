@@ -9,6 +9,7 @@ mod admin;
 mod clock;
 mod command;
 mod dialect;
+mod diff_lines;
 mod fault;
 mod key_text;
 mod notify;
@@ -25,15 +26,18 @@ mod writer;
 
 pub use admin::{Admin, AdminError};
 pub use command::{
-    Answered, Change, Command, DecisionTarget, FileUpload, Idempotency, Leased, LogUpload, Request,
-    SubmitError, Sweep, UploadedPart,
+    Answered, Change, Command, DecisionTarget, EndSessions, FileUpload, Idempotency, Leased,
+    LogUpload, Login, Request, SubmitError, Sweep, UploadedPart,
 };
+pub use diff_lines::DiffLines;
 pub use key_text::{KeyDigest, KeyText, random_digest};
 pub use pool::ReadError;
 pub use prepare::Prepared;
-pub use reads::{ApprovalFilter, Reads, Scope, TaskFilter};
+pub use reads::{ApprovalFilter, BoardFilter, Reads, Scope, TaskFilter};
 pub use store::{CompleteRequest, OpenError, Store, StoreConfig};
 pub use views::{
-    ActivityRow, Answer, ApprovalView, AttemptView, ClaimInput, ClaimView, Credential, Dashboard,
-    Dependent, DesktopView, FileView, KeyView, LogLine, Page, PriorFeedback, TaskView,
+    ActivityPage, ActivityRow, Answer, ApprovalView, AttemptView, BoardColumn, BoardView, Card,
+    ChangeSummary, ClaimInput, ClaimView, Credential, CredentialId, Dashboard, Dependent,
+    DesktopView, FileSummary, FileView, KeyView, LogEnds, LogLine, LogSummary, LoginView, Page,
+    PriorFeedback, SessionView, TaskPage, TaskView,
 };

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use approval_core::{AccountId, DesktopId, KeyId};
+use approval_core::{AccountId, DesktopId};
 use futures_util::future::{BoxFuture, OptionFuture};
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{broadcast, mpsc};
@@ -12,6 +12,7 @@ use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 use crate::command::Change;
 use crate::url::{DatabaseUrl, PostgresUrl};
+use crate::views::CredentialId;
 
 /// The channel of NOTIFY and LISTEN.
 const CHANNEL: &str = "countersign";
@@ -29,7 +30,12 @@ pub(crate) fn encode(changes: &[Change]) -> String {
         let line = match change {
             Change::Activity { account, seq } => format!("a {account} {seq}\n"),
             Change::Queued { desktop } => format!("q {desktop}\n"),
-            Change::Revoked { key } => format!("r {key}\n"),
+            Change::Revoked {
+                credential: CredentialId::Key(key),
+            } => format!("r {key}\n"),
+            Change::Revoked {
+                credential: CredentialId::Session(session),
+            } => format!("s {session}\n"),
             Change::Uploaded { .. } => continue,
         };
         if payload.len() + line.len() <= MAX_PAYLOAD {
@@ -54,7 +60,12 @@ fn decode(payload: &str) -> impl Iterator<Item = Change> {
                 .parse::<DesktopId>()
                 .ok()
                 .map(|desktop| Change::Queued { desktop }),
-            ("r", key, None) => key.parse::<KeyId>().ok().map(|key| Change::Revoked { key }),
+            ("r", key, None) => Some(Change::Revoked {
+                credential: CredentialId::Key(key.parse().ok()?),
+            }),
+            ("s", session, None) => Some(Change::Revoked {
+                credential: CredentialId::Session(session.parse().ok()?),
+            }),
             _ => None,
         }
     })
@@ -161,7 +172,10 @@ mod tests {
                 desktop: uuid::Uuid::from_u128(2).into(),
             },
             Change::Revoked {
-                key: uuid::Uuid::from_u128(3).into(),
+                credential: CredentialId::Key(uuid::Uuid::from_u128(3).into()),
+            },
+            Change::Revoked {
+                credential: CredentialId::Session(uuid::Uuid::from_u128(4).into()),
             },
         ];
         assert_eq!(decode(&encode(&changes)).collect::<Vec<_>>(), changes);

@@ -9,7 +9,7 @@ use diesel::{Queryable, Selectable};
 use crate::dialect::Cell;
 use crate::fault::{Fault, stored, stored_option};
 use crate::schema::{approvals, tasks};
-use crate::views::KeyView;
+use crate::views::{KeyView, SessionView};
 
 /// A row of `tasks`.
 #[expect(clippy::struct_excessive_bools, reason = "the columns of the table")]
@@ -202,6 +202,48 @@ pub(crate) fn key_view(row: KeyRow) -> Result<KeyView, Fault> {
         last4,
         created_at: Timestamp::from_micros(created_at),
         last_used_at: last_used_at.map(Timestamp::from_micros),
+    })
+}
+
+/// A row of `sessions`.
+pub(crate) type SessionRow = (
+    String,
+    String,
+    String,
+    String,
+    String,
+    i64,
+    i64,
+    i64,
+    Option<i64>,
+);
+
+/// The columns of a [`SessionRow`].
+macro_rules! session_columns {
+    () => {
+        (
+            sessions::id,
+            sessions::account_id,
+            sessions::user_id,
+            sessions::sha256,
+            sessions::agent,
+            sessions::created_at,
+            sessions::last_seen_at,
+            sessions::expires_at,
+            sessions::ended_at,
+        )
+    };
+}
+pub(crate) use session_columns;
+
+/// What is shown of a session.
+pub(crate) fn session_view(row: SessionRow) -> Result<SessionView, Fault> {
+    let (id, _, _, _, agent, created_at, last_seen_at, _, _) = row;
+    Ok(SessionView {
+        id: stored(&id)?,
+        agent,
+        created_at: Timestamp::from_micros(created_at),
+        last_seen_at: Timestamp::from_micros(last_seen_at),
     })
 }
 

@@ -161,6 +161,8 @@ diesel::table! {
         content_size -> Nullable<BigInt>,
         content_sha256 -> Nullable<Text>,
         truncated -> Bool,
+        added_lines -> Nullable<BigInt>,
+        removed_lines -> Nullable<BigInt>,
     }
 }
 
@@ -231,6 +233,33 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    sessions (id) {
+        id -> Text,
+        account_id -> Text,
+        user_id -> Text,
+        kind -> Text,
+        sha256 -> Text,
+        agent -> Text,
+        created_at -> BigInt,
+        last_seen_at -> BigInt,
+        expires_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    sign_in_links (sha256) {
+        sha256 -> Text,
+        account_id -> Text,
+        user_id -> Text,
+        kind -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        used_at -> Nullable<BigInt>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     accounts,
     principals,
@@ -248,4 +277,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     approvals,
     activity,
     idempotency,
+    sessions,
+    sign_in_links,
 );

@@ -79,6 +79,7 @@ struct Inner {
     writer: Arc<Writer>,
     sweeper: Sweeper,
     pool: ReadPool,
+    clock: Clock,
     changes: broadcast::Sender<Change>,
     hints: Option<Hints>,
 }
@@ -136,6 +137,7 @@ impl Store {
             writer,
             sweeper,
             pool,
+            clock,
             changes,
             hints,
         })))
@@ -169,6 +171,7 @@ impl Store {
             let outcome = self.submit(Request {
                 account: request.account,
                 principal: request.principal.clone(),
+                session: None,
                 idempotency: request.idempotency,
                 command,
             });
@@ -188,10 +191,10 @@ impl Store {
         &self,
         read: impl FnOnce(&mut Reads<'_>) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ReadError> {
-        let pool = self.0.pool.clone();
+        let (pool, clock) = (self.0.pool.clone(), self.0.clock);
         let reading = tokio::task::spawn_blocking(move || {
             let mut conn = pool.get()?;
-            read(&mut Reads::new(&mut conn))
+            read(&mut Reads::new(&mut conn, clock))
         });
         reading.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a read panicked");

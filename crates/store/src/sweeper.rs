@@ -110,7 +110,7 @@ impl Sweeping {
             ReadError::Unavailable
         })?;
         let mut conn = self.pool.get()?;
-        let mut reads = Reads::new(&mut conn);
+        let mut reads = Reads::new(&mut conn, self.clock);
         if self.rearm {
             reads.leases()
         } else {
@@ -126,6 +126,7 @@ impl Sweeping {
                 self.writer.queue(Request {
                     account,
                     principal: Principal::system(),
+                    session: None,
                     idempotency: None,
                     command: Command::Sweep(sweep),
                 })

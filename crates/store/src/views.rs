@@ -5,8 +5,8 @@
 
 use approval_core::{
     AccountId, Approval, Capability, ChangeKind, Decided, DesktopId, Digest, Identity, KeyId,
-    KeyKind, LogStream, Part, Principal, Settings, Status, TaskId, TaskState, TaskType, Timestamp,
-    UserId,
+    KeyKind, LogStream, Part, Principal, SessionId, Settings, Status, TaskId, TaskState, TaskType,
+    Timestamp, UserId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -181,6 +181,9 @@ pub enum Answer {
     Key(KeyView),
     /// A person.
     User(UserId),
+    /// A session. Never kept.
+    #[serde(skip)]
+    Session(SessionId),
     /// The next task of a desktop, if there is one. Never kept.
     #[serde(skip)]
     Claim(Option<Box<ClaimView>>),
@@ -238,13 +241,22 @@ pub struct Dashboard {
     pub desktops_running: i64,
 }
 
-/// The credential behind a key text.
+/// Which credential: what can be revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CredentialId {
+    /// An API key.
+    Key(KeyId),
+    /// A session of a person.
+    Session(SessionId),
+}
+
+/// The credential behind a key text or a session cookie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
     /// Whose world it opens.
     pub account: AccountId,
-    /// Which key.
-    pub key: KeyId,
+    /// Which one.
+    pub id: CredentialId,
     /// Who it is and what it may do.
     pub principal: Principal,
 }
@@ -292,6 +304,189 @@ pub struct FileView {
     pub content: Option<Part>,
     /// Whether the desktop cut diff or content.
     pub truncated: bool,
+}
+
+/// A person as one signs in.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LoginView {
+    /// Whose world they open.
+    pub account: AccountId,
+    /// Who.
+    pub user: UserId,
+    /// The login name.
+    pub email: String,
+    /// PHC string; `None` until a password is set.
+    pub password_hash: Option<String>,
+}
+
+impl std::fmt::Debug for LoginView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LoginView({})", self.user)
+    }
+}
+
+/// An open session as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionView {
+    /// Its id.
+    pub id: SessionId,
+    /// What the browser said it is.
+    pub agent: String,
+    /// When it was opened.
+    pub created_at: Timestamp,
+    /// When it was last used, to the minute.
+    pub last_seen_at: Timestamp,
+}
+
+/// A task as a card of the board.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Card {
+    /// Its id.
+    pub id: TaskId,
+    /// Its title.
+    pub title: String,
+    /// Its type.
+    pub task_type: TaskType,
+    /// Where it stands.
+    pub status: Status,
+    /// Where it runs.
+    pub desktop: DesktopId,
+    /// Its own flag.
+    pub requires_approval: bool,
+    /// Found on at a claim or at the finish.
+    pub gated: bool,
+    /// How many unfinished tasks it waits for.
+    pub blocked_by: usize,
+    /// The current or last attempt.
+    pub attempt: u32,
+    /// Whether a runner holds it.
+    pub claimed: bool,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last claimed.
+    pub started_at: Option<Timestamp>,
+    /// When the agent finished.
+    pub completed_at: Option<Timestamp>,
+}
+
+/// A column of the board.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoardColumn {
+    /// What it holds.
+    pub statuses: &'static [Status],
+    /// How many there are in all; with a text filter, among those looked at.
+    pub count: i64,
+    /// The newest ones.
+    pub cards: Vec<Card>,
+    /// The id to go on from, when there is more.
+    pub next: Option<TaskId>,
+    /// With a text filter: so many of the newest were looked at, and there are more.
+    pub searched: Option<i64>,
+}
+
+/// The board.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoardView {
+    /// Pending, running, review, done, failed or cancelled.
+    pub columns: Vec<BoardColumn>,
+    /// Desktops by name, at most 200.
+    pub desktops: Vec<(DesktopId, String)>,
+}
+
+/// What an attempt changed, in one line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ChangeSummary {
+    /// The exit code of the attempt.
+    pub exit_code: Option<i64>,
+    /// Changed files.
+    pub files: i64,
+    /// Lines added in all diffs; `None` when that of one is unknown.
+    pub added: Option<i64>,
+    /// Lines removed.
+    pub removed: Option<i64>,
+    /// Files whose diff or content the desktop cut.
+    pub truncated: i64,
+}
+
+/// How much of a log there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LogSummary {
+    /// Kept entries.
+    pub entries: i64,
+    /// Their bytes.
+    pub kept_bytes: i64,
+    /// Bytes dropped from the middle.
+    pub dropped_bytes: i64,
+}
+
+/// A task with everything a page shows around it, of one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskPage {
+    /// The task.
+    pub task: TaskView,
+    /// Where it runs or ran.
+    pub desktop: DesktopView,
+    /// Whether that desktop was removed.
+    pub desktop_removed: bool,
+    /// The unfinished tasks it waits for.
+    pub blocked: Vec<Dependent>,
+    /// What starts by itself once this task is done.
+    pub releases: Vec<Dependent>,
+    /// The names of their desktops.
+    pub desktop_names: std::collections::HashMap<DesktopId, String>,
+    /// What it changed.
+    pub summary: ChangeSummary,
+    /// How much it logged.
+    pub log: LogSummary,
+    /// The oldest other task in review.
+    pub next_pending: Option<TaskId>,
+    /// Pending approvals of the account.
+    pub pending: i64,
+    /// The switches of the account.
+    pub settings: Settings,
+}
+
+/// A changed file without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileSummary {
+    /// Its number in the attempt, from 1.
+    pub n: i64,
+    /// Its path.
+    pub path: Vec<u8>,
+    /// What happened.
+    pub change: ChangeKind,
+    /// Mode now.
+    pub mode: Option<String>,
+    /// Mode before.
+    pub old_mode: Option<String>,
+    /// Lines its diff adds.
+    pub added: Option<i64>,
+    /// Lines its diff removes.
+    pub removed: Option<i64>,
+    /// Whether the desktop cut diff or content.
+    pub truncated: bool,
+}
+
+/// The two ends of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogEnds {
+    /// From the start; the whole log when nothing lies between.
+    pub head: Vec<LogLine>,
+    /// Up to the end.
+    pub tail: Vec<LogLine>,
+    /// Bytes that are kept, and in neither.
+    pub between_bytes: i64,
+    /// Bytes that were dropped from the middle.
+    pub dropped_bytes: i64,
+}
+
+/// Rows of the log, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActivityPage {
+    /// The rows.
+    pub rows: Vec<ActivityRow>,
+    /// The number to go on before, when there is more.
+    pub next: Option<i64>,
 }
 
 impl Answer {

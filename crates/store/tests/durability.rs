@@ -169,6 +169,7 @@ async fn work(store: Store, person: Credential, agent: Credential) {
     let request = |by: &approval_core::Principal, command| Request {
         account: person.account,
         principal: by.clone(),
+        session: None,
         idempotency: None,
         command,
     };

@@ -181,6 +181,7 @@ async fn drain(store: Store, account: AccountId, runner: Runner) -> Vec<Work> {
         let request = Request {
             account,
             principal: runner.agent.clone(),
+            session: None,
             idempotency: None,
             command: Command::Heartbeat(work.lease),
         };

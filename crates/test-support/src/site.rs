@@ -143,6 +143,7 @@ impl Site {
         Request {
             account: self.account,
             principal: by.clone(),
+            session: None,
             idempotency: None,
             command,
         }
@@ -361,6 +362,7 @@ pub async fn claim(
     let request = Request {
         account,
         principal: runner.agent.clone(),
+        session: None,
         idempotency: None,
         command: Command::Claim {
             desktop: runner.id,
@@ -399,6 +401,7 @@ async fn add_desktop(store: &Store, account: AccountId, person: &Principal, name
     let request = Request {
         account,
         principal: person.clone(),
+        session: None,
         idempotency: None,
         command: Command::CreateDesktop {
             name: name.to_owned(),
@@ -441,6 +444,7 @@ async fn add_key(
     let request = Request {
         account,
         principal: person.clone(),
+        session: None,
         idempotency: None,
         command: Command::CreateKey { request, digest },
     };

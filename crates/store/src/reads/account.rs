@@ -1,16 +1,21 @@
 //! What belongs to an account as a whole: settings, counts and the log.
 
-use approval_core::{AccountId, Settings, Status, Timestamp};
-use diesel::dsl::count_star;
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
+use approval_core::{AccountId, Settings, Status, TaskId, Timestamp};
+use diesel::dsl::{count_star, sql};
+use diesel::sql_types::{Bool, Text};
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl, TextExpressionMethods};
 
-use super::Reads;
-use crate::connection::on_db;
+use super::{Reads, cut};
+use crate::connection::{Conn, on_db};
+use crate::dialect;
 use crate::fault::{Fault, stored};
 use crate::pool::ReadError;
 use crate::rows::identity;
 use crate::schema::{accounts, activity, approvals, desktops, tasks};
-use crate::views::{ActivityRow, Dashboard};
+use crate::views::{ActivityPage, ActivityRow, Dashboard};
+
+/// Of so many rows a type is looked for in one page.
+const LOOKED_AT: i64 = 20_000;
 
 impl Reads<'_> {
     /// The switches of an account.
@@ -67,51 +72,72 @@ impl Reads<'_> {
         after: i64,
         limit: i64,
     ) -> Result<Vec<ActivityRow>, ReadError> {
-        #[expect(clippy::type_complexity, reason = "one row of one query")]
-        let rows: Vec<(
-            i64,
-            String,
-            String,
-            String,
-            String,
-            String,
-            i64,
-            String,
-            String,
-        )> = on_db!(self.conn, |c| activity::table
+        let rows: Vec<LogRow> = on_db!(self.conn, |c| activity::table
             .filter(activity::account_id.eq(account.to_string()))
             .filter(activity::seq.gt(after))
             .order(activity::seq)
             .limit(limit)
-            .select((
-                activity::seq,
-                activity::type_,
-                activity::payload,
-                activity::actor_id,
-                activity::actor_kind,
-                activity::actor_name,
-                activity::at,
-                activity::prev_hash,
-                activity::hash,
-            ))
+            .select(log_columns!())
             .load(c))
         .map_err(Fault::from)?;
-        let rows = rows.into_iter().map(
-            |(seq, kind, payload, id, actor_kind, name, at, prev_hash, hash)| {
-                let actor = identity(&actor_kind, &id, name)?;
-                let at = Timestamp::from_micros(at);
-                Ok(ActivityRow {
-                    seq,
-                    kind,
-                    payload,
-                    actor,
-                    at,
-                    prev_hash,
-                    hash,
-                })
-            },
-        );
-        Ok(rows.collect::<Result<_, Fault>>()?)
+        Ok(log_rows(rows)?)
+    }
+
+    /// The rows of the log before `before`, newest first; of the types that begin with `kind`
+    /// only. No index finds a type: of no more than 20,000 rows it is looked for, and the page then
+    /// goes on from there.
+    pub fn activity_before(
+        &mut self,
+        account: AccountId,
+        before: Option<i64>,
+        kind: Option<&str>,
+        limit: i64,
+    ) -> Result<ActivityPage, ReadError> {
+        let head = self.activity_total(account)?;
+        let before = before.unwrap_or(head + 1).min(head + 1);
+        let first = match kind {
+            Some(_) => before - LOOKED_AT,
+            None => 0,
+        };
+        let pattern = format!("{}%", kind.unwrap_or_default());
+        let mut rows: Vec<LogRow> = on_db!(self.conn, |c| activity::table
+            .filter(activity::account_id.eq(account.to_string()))
+            .filter(activity::seq.lt(before))
+            .filter(activity::seq.ge(first))
+            .filter(activity::type_.like(&pattern))
+            .order(activity::seq.desc())
+            .limit(limit + 1)
+            .select(log_columns!())
+            .load(c))
+        .map_err(Fault::from)?;
+        let more = cut(&mut rows, limit, |row| row.0.to_string()).is_some();
+        let next = match rows.last() {
+            Some(last) if more => Some(last.0),
+            _ if first > 1 => Some(first),
+            _ => None,
+        };
+        Ok(ActivityPage {
+            rows: log_rows(rows)?,
+            next,
+        })
+    }
+
+    /// What happened to a task, oldest first.
+    pub fn activity_of_task(
+        &mut self,
+        account: AccountId,
+        task: TaskId,
+        limit: i64,
+    ) -> Result<Vec<ActivityRow>, ReadError> {
+        let task = task.to_string();
+        let rows: Vec<LogRow> = match self.conn {
+            Conn::Sqlite(c) => of_task!(c, dialect::SQLITE_TASK_OF_PAYLOAD, account, task, limit),
+            Conn::Postgres(c) => {
+                of_task!(c, dialect::POSTGRES_TASK_OF_PAYLOAD, account, task, limit)
+            }
+        }
+        .map_err(Fault::from)?;
+        Ok(log_rows(rows)?)
     }
 
     /// How many rows the log has: its last sequence number, as it has no gaps.
@@ -131,4 +157,69 @@ impl Reads<'_> {
         let heads = rows.into_iter().map(|(id, seq)| Ok((stored(&id)?, seq)));
         Ok(heads.collect::<Result<_, Fault>>()?)
     }
+}
+
+/// A row of `activity`.
+type LogRow = (
+    i64,
+    String,
+    String,
+    String,
+    String,
+    String,
+    i64,
+    String,
+    String,
+);
+
+/// The columns of a [`LogRow`].
+macro_rules! log_columns {
+    () => {
+        (
+            activity::seq,
+            activity::type_,
+            activity::payload,
+            activity::actor_id,
+            activity::actor_kind,
+            activity::actor_name,
+            activity::at,
+            activity::prev_hash,
+            activity::hash,
+        )
+    };
+}
+use log_columns;
+
+/// The rows of the log about a task: the index is on an expression, which the engines write
+/// differently.
+macro_rules! of_task {
+    ($conn:expr, $task_of_payload:expr, $account:expr, $task:expr, $limit:expr) => {
+        activity::table
+            .filter(activity::account_id.eq($account.to_string()))
+            .filter(sql::<Bool>($task_of_payload).bind::<Text, _>($task))
+            .order(activity::seq)
+            .limit($limit)
+            .select(log_columns!())
+            .load($conn)
+    };
+}
+use of_task;
+
+fn log_rows(rows: Vec<LogRow>) -> Result<Vec<ActivityRow>, Fault> {
+    let rows = rows.into_iter().map(
+        |(seq, kind, payload, id, actor_kind, name, at, prev_hash, hash)| {
+            let actor = identity(&actor_kind, &id, name)?;
+            let at = Timestamp::from_micros(at);
+            Ok(ActivityRow {
+                seq,
+                kind,
+                payload,
+                actor,
+                at,
+                prev_hash,
+                hash,
+            })
+        },
+    );
+    rows.collect()
 }

@@ -109,7 +109,7 @@ fn listed(
 }
 
 /// Everything that is shown with some approvals, in their order.
-fn views(
+pub(super) fn views(
     conn: &mut Conn,
     scope: Scope,
     ids: &[(String, String)],

@@ -10,14 +10,14 @@ use base64::Engine;
 use diesel::{ExpressionMethods, JoinOnDsl, OptionalExtension, QueryDsl, RunQueryDsl};
 
 use super::tasks::is_visible;
-use super::{Reads, Scope};
+use super::{Reads, Scope, cut};
 use crate::connection::{Conn, on_db};
 use crate::fault::{Fault, stored, stored_option};
 use crate::pool::ReadError;
 use crate::prepare::Prepared;
 use crate::rows::small;
 use crate::schema::{evidence, file_bytes, files, log_entries, task_contents, tasks, uploads};
-use crate::views::{AttemptView, FileView, LogLine, Page};
+use crate::views::{self, AttemptView, FileSummary, FileView, LogEnds, LogLine, Page};
 
 /// The most bytes of diffs in one page of changed files, unless a single one has more.
 const PAGE_BYTES: i64 = 4 * 1024 * 1024;
@@ -144,27 +144,85 @@ impl Reads<'_> {
         attempt: u32,
         after: Option<i64>,
     ) -> Result<Page<FileView>, ReadError> {
+        self.snapshot(|conn| files_page(conn, task, attempt, after, PAGE_BYTES))
+    }
+
+    /// Changed files without their bytes, in the order of the bytes of their paths, from the one
+    /// that follows the file with the number `after`.
+    pub fn file_list(
+        &mut self,
+        task: TaskId,
+        attempt: u32,
+        after: Option<i64>,
+        limit: i64,
+    ) -> Result<Page<FileSummary>, ReadError> {
         self.snapshot(|conn| {
-            let mut rows = file_rows(conn, task, attempt)?;
+            let mut rows = file_summaries(conn, task, attempt)?;
             let total = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-            rows.sort_by(|a, b| a.1.cmp(&b.1));
-            let first = after.map_or(0, |after| {
-                let found = rows.iter().position(|row| row.0 == after);
-                found.map_or(rows.len(), |found| found + 1)
-            });
-            let mut rows = rows.split_off(first);
-            let rest = rows.split_off(page_length(&rows));
-            let next = rows.last().filter(|_| !rest.is_empty());
-            let next = next.map(|row| row.0.to_string());
-            let mut diffs = diffs(conn, task, attempt, &rows)?;
-            let items = rows
-                .into_iter()
-                .map(|row| {
-                    let diff = diffs.remove(&row.0);
-                    file_view(row, diff)
-                })
-                .collect::<Result<_, Fault>>()?;
+            rows.sort_by(|a, b| a.path.cmp(&b.path));
+            let first = position_after(rows.iter().map(|row| row.n), after);
+            let mut items = rows.split_off(first.min(rows.len()));
+            let next = cut(&mut items, limit, |row| row.n.to_string());
             Ok(Page { items, total, next })
+        })
+    }
+
+    /// As [`Self::files`], with as many as have `max_bytes` of diffs together, at least one.
+    pub fn file_diffs(
+        &mut self,
+        task: TaskId,
+        attempt: u32,
+        after: Option<i64>,
+        max_bytes: i64,
+    ) -> Result<Page<FileView>, ReadError> {
+        self.snapshot(|conn| files_page(conn, task, attempt, after, max_bytes))
+    }
+
+    /// The two ends of a log: entries from the start until they have `head` bytes, and up to the
+    /// end from where they have `tail`; at least one each unless `0` bytes are asked for.
+    pub fn log_ends(
+        &mut self,
+        task: TaskId,
+        attempt: u32,
+        head: i64,
+        tail: i64,
+    ) -> Result<LogEnds, ReadError> {
+        let spans = self.snapshot(|conn| {
+            let sizes: Vec<(i64, i64)> = on_db!(conn, |c| log_entries::table
+                .filter(log_entries::task_id.eq(task.to_string()))
+                .filter(log_entries::attempt.eq(i64::from(attempt)))
+                .order(log_entries::seq)
+                .select((log_entries::seq, log_entries::size))
+                .load(c))?;
+            Ok((sizes, dropped_bytes(conn, task, attempt)?))
+        });
+        let (sizes, dropped_bytes) = spans?;
+        let first = fitting(sizes.iter(), head);
+        let last = fitting(sizes.iter().rev(), tail);
+        if first + last >= sizes.len() && head > 0 {
+            return Ok(LogEnds {
+                head: self.logs(task, attempt, -1, i64::MAX)?,
+                dropped_bytes,
+                ..LogEnds::default()
+            });
+        }
+        let last = last.min(sizes.len() - first);
+        let between = sizes.get(first..sizes.len() - last).unwrap_or_default();
+        let before_tail = sizes
+            .len()
+            .checked_sub(last + 1)
+            .and_then(|at| sizes.get(at));
+        let count = |entries: usize| i64::try_from(entries).unwrap_or(i64::MAX);
+        Ok(LogEnds {
+            head: self.logs(task, attempt, -1, count(first))?,
+            tail: self.logs(
+                task,
+                attempt,
+                before_tail.map_or(-1, |(seq, _)| *seq),
+                count(last),
+            )?,
+            between_bytes: between.iter().map(|(_, size)| size).sum(),
+            dropped_bytes,
         })
     }
 
@@ -238,6 +296,133 @@ impl Reads<'_> {
     }
 }
 
+/// A page of changed files that has at most `max_bytes` of diffs, or one file.
+fn files_page(
+    conn: &mut Conn,
+    task: TaskId,
+    attempt: u32,
+    after: Option<i64>,
+    max_bytes: i64,
+) -> Result<Page<FileView>, Fault> {
+    let mut rows = file_rows(conn, task, attempt)?;
+    let total = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+    rows.sort_by(|a, b| a.1.cmp(&b.1));
+    let first = position_after(rows.iter().map(|row| row.0), after);
+    let mut rows = rows.split_off(first.min(rows.len()));
+    let rest = rows.split_off(page_length(&rows, max_bytes));
+    let next = rows.last().filter(|_| !rest.is_empty());
+    let next = next.map(|row| row.0.to_string());
+    let mut diffs = diffs(conn, task, attempt, &rows)?;
+    let items = rows
+        .into_iter()
+        .map(|row| {
+            let diff = diffs.remove(&row.0);
+            file_view(row, diff)
+        })
+        .collect::<Result<_, Fault>>()?;
+    Ok(Page { items, total, next })
+}
+
+/// Where a list goes on behind the number `after`; at its end when nothing has that number.
+fn position_after(mut numbers: impl Iterator<Item = i64>, after: Option<i64>) -> usize {
+    after.map_or(0, |after| {
+        let found = numbers.position(|n| n == after);
+        found.map_or(usize::MAX, |found| found + 1)
+    })
+}
+
+/// How many entries, in this order, have `limit` bytes together: at least one, unless none is
+/// asked for.
+fn fitting<'a>(sizes: impl Iterator<Item = &'a (i64, i64)>, limit: i64) -> usize {
+    let mut bytes = 0;
+    let fitting = sizes.take_while(|(_, size)| {
+        let is_first = bytes == 0;
+        bytes += size.max(&1);
+        limit > 0 && (is_first || bytes <= limit)
+    });
+    fitting.count()
+}
+
+/// How much of the log of an attempt there is.
+pub(super) fn kept_log(
+    conn: &mut Conn,
+    task: TaskId,
+    attempt: u32,
+) -> Result<views::LogSummary, Fault> {
+    let kept: Option<(i64, i64, i64)> = on_db!(conn, |c| uploads::table
+        .find((task.to_string(), i64::from(attempt)))
+        .select((
+            uploads::log_head_bytes,
+            uploads::log_tail_bytes,
+            uploads::log_dropped_bytes
+        ))
+        .first(c)
+        .optional())?;
+    let entries = on_db!(conn, |c| log_entries::table
+        .filter(log_entries::task_id.eq(task.to_string()))
+        .filter(log_entries::attempt.eq(i64::from(attempt)))
+        .count()
+        .get_result(c))?;
+    let (head, tail, dropped_bytes) = kept.unwrap_or_default();
+    Ok(views::LogSummary {
+        entries,
+        kept_bytes: head + tail,
+        dropped_bytes,
+    })
+}
+
+fn dropped_bytes(conn: &mut Conn, task: TaskId, attempt: u32) -> Result<i64, Fault> {
+    let dropped: Option<i64> = on_db!(conn, |c| uploads::table
+        .find((task.to_string(), i64::from(attempt)))
+        .select(uploads::log_dropped_bytes)
+        .first(c)
+        .optional())?;
+    Ok(dropped.unwrap_or(0))
+}
+
+fn file_summaries(conn: &mut Conn, task: TaskId, attempt: u32) -> Result<Vec<FileSummary>, Fault> {
+    #[expect(clippy::type_complexity, reason = "one row of one query")]
+    let rows: Vec<(
+        i64,
+        Vec<u8>,
+        String,
+        Option<String>,
+        Option<String>,
+        Option<i64>,
+        Option<i64>,
+        bool,
+    )> = on_db!(conn, |c| files::table
+        .filter(files::task_id.eq(task.to_string()))
+        .filter(files::attempt.eq(i64::from(attempt)))
+        .order(files::n)
+        .select((
+            files::n,
+            files::path,
+            files::change,
+            files::mode,
+            files::old_mode,
+            files::added_lines,
+            files::removed_lines,
+            files::truncated,
+        ))
+        .load(c))?;
+    let summaries = rows.into_iter().map(
+        |(n, path, change, mode, old_mode, added, removed, truncated)| {
+            Ok(FileSummary {
+                n,
+                path,
+                change: stored(&change)?,
+                mode,
+                old_mode,
+                added,
+                removed,
+                truncated,
+            })
+        },
+    );
+    summaries.collect()
+}
+
 fn stdout(conn: &mut Conn, task: TaskId, attempt: u32) -> Result<Vec<u8>, Fault> {
     let entries: Vec<Vec<u8>> = on_db!(conn, |c| log_entries::table
         .filter(log_entries::task_id.eq(task.to_string()))
@@ -303,11 +488,11 @@ fn file_rows(conn: &mut Conn, task: TaskId, attempt: u32) -> Result<Vec<FileRow>
 }
 
 /// How many of the first `rows` fit into a page: those whose diffs fit, at least one.
-fn page_length(rows: &[FileRow]) -> usize {
+fn page_length(rows: &[FileRow], max_bytes: i64) -> usize {
     let mut bytes = 0;
     let fitting = rows.iter().take_while(|row| {
         bytes += row.6.unwrap_or_default();
-        bytes <= PAGE_BYTES
+        bytes <= max_bytes
     });
     fitting.count().max(1).min(rows.len())
 }

@@ -11,7 +11,7 @@ use crate::fault::{Fault, stored};
 use crate::pool::ReadError;
 use crate::rows::{KeyRow, key_query, key_view};
 use crate::schema::{api_keys, principals};
-use crate::views::{Credential, KeyView, Page};
+use crate::views::{Credential, CredentialId, KeyView, Page};
 
 impl Reads<'_> {
     /// The credential behind the digest of a key text; `None` for an unknown or revoked one.
@@ -25,17 +25,33 @@ impl Reads<'_> {
         Ok(row.map(credential).transpose()?)
     }
 
-    /// Which of some keys are revoked.
-    pub fn revoked(&mut self, keys: &[KeyId]) -> Result<Vec<KeyId>, ReadError> {
+    /// Which of some credentials are revoked or have ended.
+    pub fn ended(&mut self, ids: &[CredentialId]) -> Result<Vec<CredentialId>, ReadError> {
+        let (mut keys, mut sessions) = (Vec::new(), Vec::new());
+        for id in ids {
+            match id {
+                CredentialId::Key(key) => keys.push(*key),
+                CredentialId::Session(session) => sessions.push(*session),
+            }
+        }
+        let keys = self.revoked_keys(&keys)?;
+        let sessions = self.ended_sessions(&sessions)?;
+        let keys = keys.into_iter().map(CredentialId::Key);
+        let sessions = sessions.into_iter().map(CredentialId::Session);
+        Ok(keys.chain(sessions).collect())
+    }
+
+    fn revoked_keys(&mut self, keys: &[KeyId]) -> Result<Vec<KeyId>, Fault> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
         let ids: Vec<String> = keys.iter().map(ToString::to_string).collect();
         let rows: Vec<String> = on_db!(self.conn, |c| api_keys::table
             .filter(api_keys::id.eq_any(&ids))
             .filter(api_keys::revoked_at.is_not_null())
             .select(api_keys::id)
-            .load(c))
-        .map_err(Fault::from)?;
-        let keys = rows.iter().map(|id| stored(id));
-        Ok(keys.collect::<Result<_, Fault>>()?)
+            .load(c))?;
+        rows.iter().map(|id| stored(id)).collect()
     }
 
     /// A page of keys that are not revoked, in the order of their ids.
@@ -82,7 +98,7 @@ fn credential(row: KeyRow) -> Result<Credential, Fault> {
     };
     Ok(Credential {
         account,
-        key: view.id,
+        id: CredentialId::Key(view.id),
         principal,
     })
 }

@@ -3,19 +3,24 @@
 mod account;
 mod approvals;
 mod attempts;
+mod board;
 mod desktops;
 mod keys;
+mod pages;
+mod sessions;
 mod sweeps;
 mod tasks;
 
 use approval_core::{AccountId, DesktopId};
 
+use crate::clock::Clock;
 use crate::connection::Conn;
 use crate::dialect;
 use crate::fault::Fault;
 use crate::pool::ReadError;
 
 pub use approvals::ApprovalFilter;
+pub use board::BoardFilter;
 pub use tasks::TaskFilter;
 
 /// Whose world a read looks at.
@@ -30,11 +35,12 @@ pub struct Scope {
 /// A read connection.
 pub struct Reads<'a> {
     conn: &'a mut Conn,
+    clock: Clock,
 }
 
 impl<'a> Reads<'a> {
-    pub(crate) fn new(conn: &'a mut Conn) -> Self {
-        Self { conn }
+    pub(crate) fn new(conn: &'a mut Conn, clock: Clock) -> Self {
+        Self { conn, clock }
     }
 
     /// Runs several queries on one state of the database.

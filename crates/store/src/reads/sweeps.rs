@@ -11,8 +11,8 @@ use crate::connection::on_db;
 use crate::dialect;
 use crate::fault::{Fault, stored};
 use crate::pool::ReadError;
-use crate::schema::{desktops, idempotency, tasks};
-use crate::writer::write::KEEP_ANSWERS_SECONDS;
+use crate::schema::{desktops, idempotency, sessions, sign_in_links, tasks};
+use crate::writer::write::{KEEP_ANSWERS_SECONDS, KEEP_ENDED_SECONDS};
 
 /// Most finds of each kind in one search.
 const AT_A_TIME: i64 = 500;
@@ -29,6 +29,7 @@ impl Reads<'_> {
         self.timed_out(now, &mut due)?;
         self.silent_desktops(now, &mut due)?;
         self.old_answers(now, &mut due)?;
+        self.old_sessions(now, &mut due)?;
         Ok(due)
     }
 
@@ -123,6 +124,33 @@ impl Reads<'_> {
         accounts.dedup();
         for account in accounts {
             due.push((stored(&account)?, Sweep::ForgetAnswers));
+        }
+        Ok(())
+    }
+
+    fn old_sessions(
+        &mut self,
+        now: Timestamp,
+        due: &mut Vec<(AccountId, Sweep)>,
+    ) -> Result<(), Fault> {
+        let before = now.plus_seconds(-KEEP_ENDED_SECONDS).micros();
+        let mut accounts: Vec<String> = on_db!(self.conn, |c| sessions::table
+            .filter(sessions::expires_at.lt(before))
+            .order((sessions::expires_at, sessions::id))
+            .limit(AT_A_TIME)
+            .select(sessions::account_id)
+            .load(c))?;
+        let links: Vec<String> = on_db!(self.conn, |c| sign_in_links::table
+            .filter(sign_in_links::expires_at.lt(before))
+            .order((sign_in_links::expires_at, sign_in_links::sha256))
+            .limit(AT_A_TIME)
+            .select(sign_in_links::account_id)
+            .load(c))?;
+        accounts.extend(links);
+        accounts.sort();
+        accounts.dedup();
+        for account in accounts {
+            due.push((stored(&account)?, Sweep::ForgetSessions));
         }
         Ok(())
     }

@@ -91,6 +91,8 @@ const FILES: Target = Target {
         ("content_size", Int),
         ("content_sha256", Text),
         ("truncated", Bool),
+        ("added_lines", Int),
+        ("removed_lines", Int),
     ],
     keys: 3,
 };
@@ -457,6 +459,11 @@ fn file_row(attempt: Attempt, n: i64, path: Digest, file: &FileUpload) -> Vec<Ce
     let digest = |part: &Option<crate::command::UploadedPart>| {
         text_option(part.as_ref().map(|p| p.part.sha256))
     };
+    let lines = file
+        .diff
+        .as_ref()
+        .map(|diff| diff.lines)
+        .unwrap_or_default();
     vec![
         text(attempt.task),
         int(attempt.number),
@@ -473,6 +480,8 @@ fn file_row(attempt: Attempt, n: i64, path: Digest, file: &FileUpload) -> Vec<Ce
         size(&file.content),
         digest(&file.content),
         Cell::Bool(file.truncated),
+        Cell::Int(Some(lines.added)),
+        Cell::Int(Some(lines.removed)),
     ]
 }
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::str::FromStr;
 
 use approval_core::{
-    AccountId, ApprovalId, KeyId, OnDependencyFailure, PrincipalId, Settings, Status, TaskId,
-    Timestamp,
+    AccountId, ApprovalId, KeyId, OnDependencyFailure, PrincipalId, SessionId, Settings, Status,
+    TaskId, Timestamp, UserId,
 };
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, JoinOnDsl, NullableExpressionMethods, QueryDsl,
@@ -14,18 +14,21 @@ use diesel::{
 };
 
 use super::world::{
-    AccountEntry, AnswerKey, ApprovalEntry, DesktopEntry, KeyEntry, Origin, StoredAnswer,
-    TaskEntry, UploadHead, World,
+    AccountEntry, AnswerKey, ApprovalEntry, DesktopEntry, KeyEntry, LinkEntry, Origin,
+    SessionEntry, StoredAnswer, TaskEntry, UploadHead, UserEntry, World,
 };
-use crate::command::{Command, DecisionTarget, Request, Sweep};
+use crate::command::{Command, DecisionTarget, Login, Request, Sweep};
 use crate::connection::{Conn, on_db};
 use crate::dialect;
 use crate::fault::{Fault, stored};
 use crate::ranges::Ranges;
-use crate::rows::{ApprovalRow, KeyRow, TaskRow, key_query, key_view, small};
+use crate::rows::{
+    ApprovalRow, KeyRow, SessionRow, TaskRow, key_query, key_view, session_columns, session_view,
+    small,
+};
 use crate::schema::{
-    api_keys, approvals, desktops, idempotency, principals, task_contents, task_dependencies,
-    tasks, uploads, users,
+    api_keys, approvals, desktops, idempotency, principals, sessions, sign_in_links, task_contents,
+    task_dependencies, tasks, uploads, users,
 };
 use crate::views::{Answer, DesktopView};
 
@@ -42,6 +45,12 @@ struct Wanted {
     /// Desktops that may be removed, with all they hold.
     emptied: BTreeSet<String>,
     emails: BTreeSet<String>,
+    users: BTreeSet<String>,
+    sessions: BTreeSet<String>,
+    /// People of whom every open session may end.
+    signed_out: BTreeSet<String>,
+    /// One-time links, by digest.
+    links: BTreeSet<String>,
     answers: BTreeSet<String>,
     /// Attempts that may be completed.
     completions: BTreeSet<String>,
@@ -58,6 +67,12 @@ impl Wanted {
             wanted.accounts.insert(request.account.to_string());
             if let PrincipalId::Key(key) = request.principal.identity.id {
                 wanted.keys.insert(key.to_string());
+            }
+            wanted
+                .sessions
+                .extend(request.session.map(|s| s.to_string()));
+            if let PrincipalId::User(user) = request.principal.identity.id {
+                wanted.add_of_person(&request.command, user);
             }
             if let Some(idempotency) = request.idempotency {
                 wanted.answers.insert(idempotency.scope.to_string());
@@ -97,7 +112,22 @@ impl Wanted {
                 }
                 self.cascades = true;
             }
-            Command::ChangeSettings { .. } | Command::CreateDesktop { .. } => {}
+            Command::ChangeSettings { .. }
+            | Command::CreateDesktop { .. }
+            | Command::EndSessions(_)
+            | Command::SetPassword { .. } => {}
+            Command::OpenSession { user, by, .. } => {
+                self.users.insert(user.to_string());
+                if let Login::Link(digest) = by {
+                    self.links.insert(digest.to_string());
+                }
+            }
+            Command::CreateSignInLink { user, .. } => {
+                self.users.insert(user.to_string());
+            }
+            Command::TouchSessions(ids) => {
+                self.sessions.extend(ids.iter().map(SessionId::to_string));
+            }
             Command::DeleteDesktop(id) => {
                 self.desktops.insert(id.to_string());
                 self.emptied.insert(id.to_string());
@@ -110,7 +140,7 @@ impl Wanted {
                 self.keys.insert(id.to_string());
             }
             Command::CreateUser { email, .. } => {
-                self.emails.insert(email.clone());
+                self.emails.insert(email.to_lowercase());
             }
             Command::Claim { desktop, .. } => {
                 self.desktops.insert(desktop.to_string());
@@ -132,6 +162,20 @@ impl Wanted {
         }
     }
 
+    /// What a command needs to know of the person who gives it.
+    fn add_of_person(&mut self, command: &Command, user: UserId) {
+        match command {
+            Command::EndSessions(_) => {
+                self.signed_out.insert(user.to_string());
+            }
+            Command::SetPassword { .. } => {
+                self.signed_out.insert(user.to_string());
+                self.users.insert(user.to_string());
+            }
+            _ => {}
+        }
+    }
+
     fn add_sweep(&mut self, sweep: Sweep) {
         match sweep {
             Sweep::ExpireLease(id) | Sweep::TimeOut(id) => {
@@ -142,7 +186,7 @@ impl Wanted {
             Sweep::StopDesktop(id) => {
                 self.desktops.insert(id.to_string());
             }
-            Sweep::ForgetAnswers => {}
+            Sweep::ForgetAnswers | Sweep::ForgetSessions => {}
         }
     }
 }
@@ -166,6 +210,9 @@ pub(super) fn load(
     };
     loader.keys(&wanted)?;
     loader.emails(&wanted)?;
+    loader.users(&wanted)?;
+    loader.sessions(&wanted)?;
+    loader.links(&wanted)?;
     let tasks = loader.tasks(&wanted)?;
     loader.neighbourhood(&tasks, wanted.cascades)?;
     loader.dependencies_as_given(&wanted.retries)?;
@@ -280,6 +327,76 @@ impl Loader<'_> {
                 .select(users::email)
                 .load(c))?;
             self.world.emails.extend(taken);
+        }
+        Ok(())
+    }
+
+    fn users(&mut self, wanted: &Wanted) -> Result<(), Fault> {
+        if wanted.users.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<(String, String, Option<String>)> = on_db!(self.conn, |c| users::table
+            .filter(users::account_id.eq_any(&self.accounts))
+            .filter(users::id.eq_any(&wanted.users))
+            .select((users::id, users::account_id, users::password_hash))
+            .load(c))?;
+        for (id, account, password_hash) in rows {
+            let entry = UserEntry {
+                account: stored(&account)?,
+                password_hash,
+                origin: Origin::Stored,
+            };
+            self.world.users.insert(stored(&id)?, entry);
+        }
+        Ok(())
+    }
+
+    /// The sessions named, and the open ones of people who may be signed out.
+    fn sessions(&mut self, wanted: &Wanted) -> Result<(), Fault> {
+        if wanted.sessions.is_empty() && wanted.signed_out.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<SessionRow> = on_db!(self.conn, |c| sessions::table
+            .filter(sessions::account_id.eq_any(&self.accounts))
+            .filter(
+                sessions::id.eq_any(&wanted.sessions).or(sessions::user_id
+                    .eq_any(&wanted.signed_out)
+                    .and(sessions::ended_at.is_null()))
+            )
+            .select(session_columns!())
+            .load(c))?;
+        for row in rows {
+            let entry = session_entry(row)?;
+            self.world.sessions.insert(entry.view.id, entry);
+        }
+        Ok(())
+    }
+
+    fn links(&mut self, wanted: &Wanted) -> Result<(), Fault> {
+        if wanted.links.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<(String, String, String, i64, Option<i64>)> =
+            on_db!(self.conn, |c| sign_in_links::table
+                .filter(sign_in_links::account_id.eq_any(&self.accounts))
+                .filter(sign_in_links::sha256.eq_any(&wanted.links))
+                .select((
+                    sign_in_links::sha256,
+                    sign_in_links::account_id,
+                    sign_in_links::user_id,
+                    sign_in_links::expires_at,
+                    sign_in_links::used_at,
+                ))
+                .load(c))?;
+        for (sha256, account, user, expires_at, used_at) in rows {
+            let entry = LinkEntry {
+                account: stored(&account)?,
+                user: stored(&user)?,
+                expires_at: Timestamp::from_micros(expires_at),
+                used_at: used_at.map(Timestamp::from_micros),
+                origin: Origin::Stored,
+            };
+            self.world.links.insert(stored(&sha256)?, entry);
         }
         Ok(())
     }
@@ -710,6 +827,23 @@ impl Loader<'_> {
         }
         Ok(())
     }
+}
+
+fn session_entry(row: SessionRow) -> Result<SessionEntry, Fault> {
+    let account = stored(&row.1)?;
+    let user = stored(&row.2)?;
+    let sha256 = stored(&row.3)?;
+    let expires_at = Timestamp::from_micros(row.7);
+    let ended_at = row.8.map(Timestamp::from_micros);
+    Ok(SessionEntry {
+        account,
+        user,
+        sha256,
+        expires_at,
+        ended_at,
+        view: session_view(row)?,
+        origin: Origin::Stored,
+    })
 }
 
 fn key_entry(row: KeyRow) -> Result<KeyEntry, Fault> {

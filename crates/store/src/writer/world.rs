@@ -6,13 +6,14 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use approval_core::{
     AccountId, ActivityEntry, Approval, ApprovalId, DesktopId, Digest, Event, Identity, KeyId,
-    Parent, PrincipalId, Refusal, SealedEvidence, Settings, Task, TaskId, TaskState, Timestamp,
-    UserId,
+    Parent, PrincipalId, Refusal, SealedEvidence, SessionId, Settings, Task, TaskId, TaskState,
+    Timestamp, UserId,
 };
 
 use crate::command::{Change, FileUpload, Leased, LogUpload};
 use crate::views::{
-    Answer, ApprovalView, ClaimInput, Dependent, DesktopView, KeyView, PriorFeedback, TaskView,
+    Answer, ApprovalView, ClaimInput, Dependent, DesktopView, KeyView, PriorFeedback, SessionView,
+    TaskView,
 };
 
 /// An account, locked for the batch.
@@ -47,7 +48,7 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
-    fn touch(&mut self) {
+    pub(super) fn touch(&mut self) {
         if *self == Self::Stored {
             *self = Self::Changed;
         }
@@ -97,6 +98,36 @@ pub(crate) struct Sealing {
     pub attempt: u32,
     pub sealed: SealedEvidence,
     pub output: Option<Vec<u8>>,
+}
+
+/// A session of a person.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionEntry {
+    pub account: AccountId,
+    pub user: UserId,
+    pub view: SessionView,
+    pub sha256: Digest,
+    pub expires_at: Timestamp,
+    pub ended_at: Option<Timestamp>,
+    pub origin: Origin,
+}
+
+/// A one-time link.
+#[derive(Debug, Clone)]
+pub(crate) struct LinkEntry {
+    pub account: AccountId,
+    pub user: UserId,
+    pub expires_at: Timestamp,
+    pub used_at: Option<Timestamp>,
+    pub origin: Origin,
+}
+
+/// A person as the batch knows them.
+#[derive(Debug, Clone)]
+pub(crate) struct UserEntry {
+    pub account: AccountId,
+    pub password_hash: Option<String>,
+    pub origin: Origin,
 }
 
 #[derive(Debug, Clone)]
@@ -156,6 +187,10 @@ pub(crate) struct World {
     pub desktops: HashMap<DesktopId, DesktopEntry>,
     pub keys: HashMap<KeyId, KeyEntry>,
     pub emails: HashSet<String>,
+    pub users: HashMap<UserId, UserEntry>,
+    pub sessions: HashMap<SessionId, SessionEntry>,
+    /// One-time links by the digest of their token.
+    pub links: HashMap<Digest, LinkEntry>,
     /// Versions of uploads and the log sequence numbers they hold, of attempts to be completed.
     pub uploads: HashMap<(TaskId, u32), UploadHead>,
     /// Queued tasks of the desktops that ask for work, in `run` order.
@@ -169,6 +204,7 @@ pub(crate) struct World {
     pub new_users: Vec<NewUser>,
     pub new_answers: Vec<NewAnswer>,
     pub forget_answers: HashSet<AccountId>,
+    pub forget_sessions: HashSet<AccountId>,
     pub changes: Vec<Change>,
 }
 
@@ -197,6 +233,9 @@ impl World {
             desktops: HashMap::new(),
             keys: HashMap::new(),
             emails: HashSet::new(),
+            users: HashMap::new(),
+            sessions: HashMap::new(),
+            links: HashMap::new(),
             uploads: HashMap::new(),
             queues: HashMap::new(),
             answers: HashMap::new(),
@@ -206,6 +245,7 @@ impl World {
             new_users: Vec::new(),
             new_answers: Vec::new(),
             forget_answers: HashSet::new(),
+            forget_sessions: HashSet::new(),
             changes: Vec::new(),
         }
     }

@@ -11,13 +11,16 @@ use crate::connection::{Conn, on_db};
 use crate::dialect::{Cell, Kind, Target};
 use crate::fault::Fault;
 use crate::rows::{int, text, text_option, time, time_option};
-use crate::schema::idempotency;
+use crate::schema::{idempotency, sessions, sign_in_links};
 
 use Kind::{Bool, Bytes, Int, Text};
 
 /// How long answers are kept (contract section 7), in seconds, and how many are dropped at a time.
 pub(crate) const KEEP_ANSWERS_SECONDS: i64 = 24 * 60 * 60;
 const FORGET_AT_A_TIME: i64 = 500;
+/// How long sessions and links are kept that ran out, in seconds. One that was ended runs out in
+/// that moment.
+pub(crate) const KEEP_ENDED_SECONDS: i64 = 24 * 60 * 60;
 
 const ACCOUNTS: Target = Target {
     table: "accounts",
@@ -51,6 +54,57 @@ const USERS: Target = Target {
         ("password_hash", Text),
         ("created_at", Int),
     ],
+    keys: 1,
+};
+
+const PASSWORDS: Target = Target {
+    table: "users",
+    columns: &[("id", Text), ("password_hash", Text)],
+    keys: 1,
+};
+
+const SESSIONS: Target = Target {
+    table: "sessions",
+    columns: &[
+        ("id", Text),
+        ("account_id", Text),
+        ("user_id", Text),
+        ("sha256", Text),
+        ("agent", Text),
+        ("created_at", Int),
+        ("last_seen_at", Int),
+        ("expires_at", Int),
+        ("ended_at", Int),
+    ],
+    keys: 1,
+};
+
+const SESSION_STATES: Target = Target {
+    table: "sessions",
+    columns: &[
+        ("id", Text),
+        ("last_seen_at", Int),
+        ("expires_at", Int),
+        ("ended_at", Int),
+    ],
+    keys: 1,
+};
+
+const LINKS: Target = Target {
+    table: "sign_in_links",
+    columns: &[
+        ("sha256", Text),
+        ("account_id", Text),
+        ("user_id", Text),
+        ("created_at", Int),
+        ("expires_at", Int),
+    ],
+    keys: 1,
+};
+
+const LINK_STATES: Target = Target {
+    table: "sign_in_links",
+    columns: &[("sha256", Text), ("used_at", Int)],
     keys: 1,
 };
 
@@ -234,6 +288,7 @@ const ANSWERS: Target = Target {
 /// Writes everything the decisions of a batch changed.
 pub(super) fn write(conn: &mut Conn, world: &World) -> Result<(), Fault> {
     write_people(conn, world)?;
+    write_sessions(conn, world)?;
     write_new_tasks(conn, world)?;
     write_evidence(conn, world)?;
     write_approvals(conn, world)?;
@@ -244,7 +299,8 @@ pub(super) fn write(conn: &mut Conn, world: &World) -> Result<(), Fault> {
         .map(task_state_row);
     TASK_STATES.update(conn, states.collect())?;
     write_log(conn, world)?;
-    forget_answers(conn, world)
+    forget_answers(conn, world)?;
+    forget_sessions(conn, world)
 }
 
 /// Answers are kept after the uploads of a batch, which may still be refused.
@@ -327,6 +383,68 @@ fn write_people(conn: &mut Conn, world: &World) -> Result<(), Fault> {
         ]
     });
     Ok(KEY_STATES.update(conn, states.collect())?)
+}
+
+/// Passwords, sessions and one-time links.
+fn write_sessions(conn: &mut Conn, world: &World) -> Result<(), Fault> {
+    let passwords = world
+        .users
+        .iter()
+        .filter(|(_, user)| user.origin == Origin::Changed);
+    let passwords =
+        passwords.map(|(id, user)| vec![text(id), text_option(user.password_hash.as_deref())]);
+    PASSWORDS.update(conn, passwords.collect())?;
+    let new = world
+        .sessions
+        .values()
+        .filter(|s| matches!(s.origin, Origin::New(_)));
+    let new = new.map(|session| {
+        vec![
+            text(session.view.id),
+            text(session.account),
+            text(session.user),
+            text(session.sha256),
+            text(&session.view.agent),
+            time(session.view.created_at),
+            time(session.view.last_seen_at),
+            time(session.expires_at),
+            time_option(session.ended_at),
+        ]
+    });
+    SESSIONS.insert(conn, new.collect())?;
+    let changed = world
+        .sessions
+        .values()
+        .filter(|s| s.origin == Origin::Changed);
+    let changed = changed.map(|session| {
+        vec![
+            text(session.view.id),
+            time(session.view.last_seen_at),
+            time(session.expires_at),
+            time_option(session.ended_at),
+        ]
+    });
+    SESSION_STATES.update(conn, changed.collect())?;
+    let new = world
+        .links
+        .iter()
+        .filter(|(_, link)| matches!(link.origin, Origin::New(_)));
+    let new = new.map(|(sha256, link)| {
+        vec![
+            text(sha256),
+            text(link.account),
+            text(link.user),
+            time(world.now),
+            time(link.expires_at),
+        ]
+    });
+    LINKS.insert(conn, new.collect())?;
+    let used = world
+        .links
+        .iter()
+        .filter(|(_, link)| link.origin == Origin::Changed);
+    let used = used.map(|(sha256, link)| vec![text(sha256), time_option(link.used_at)]);
+    Ok(LINK_STATES.update(conn, used.collect())?)
 }
 
 fn write_desktops(conn: &mut Conn, world: &World) -> Result<(), Fault> {
@@ -557,6 +675,42 @@ fn forget_answers(conn: &mut Conn, world: &World) -> Result<(), Fault> {
     }
     Ok(())
 }
+
+/// Drops sessions and links that ended or ran out more than a day ago, some at a time.
+fn forget_sessions(conn: &mut Conn, world: &World) -> Result<(), Fault> {
+    let before = world.now.plus_seconds(-KEEP_ENDED_SECONDS).micros();
+    for account in &world.forget_sessions {
+        let old: Vec<String> = on_db!(conn, |c| sessions::table
+            .filter(sessions::account_id.eq(account.to_string()))
+            .filter(sessions::expires_at.lt(before))
+            .order((sessions::expires_at, sessions::id))
+            .limit(FORGET_AT_A_TIME)
+            .select(sessions::id)
+            .load(c))?;
+        SESSION_KEYS.delete(conn, old.into_iter().map(|id| vec![text(id)]).collect())?;
+        let old: Vec<String> = on_db!(conn, |c| sign_in_links::table
+            .filter(sign_in_links::account_id.eq(account.to_string()))
+            .filter(sign_in_links::expires_at.lt(before))
+            .order((sign_in_links::expires_at, sign_in_links::sha256))
+            .limit(FORGET_AT_A_TIME)
+            .select(sign_in_links::sha256)
+            .load(c))?;
+        LINK_KEYS.delete(conn, old.into_iter().map(|id| vec![text(id)]).collect())?;
+    }
+    Ok(())
+}
+
+const SESSION_KEYS: Target = Target {
+    table: "sessions",
+    columns: &[("id", Text)],
+    keys: 1,
+};
+
+const LINK_KEYS: Target = Target {
+    table: "sign_in_links",
+    columns: &[("sha256", Text)],
+    keys: 1,
+};
 
 const ANSWER_KEYS: Target = Target {
     table: "idempotency",

@@ -111,7 +111,13 @@ pub async fn a_revoked_key_commits_nothing(site: &mut Site) {
     assert_eq!(log_end(site).await, end);
     assert_eq!(site.status(reviewed).await, Status::Review);
 
-    hears(&mut hints, store::Change::Revoked { key: view.id }).await;
+    hears(
+        &mut hints,
+        store::Change::Revoked {
+            credential: CredentialId::Key(view.id),
+        },
+    )
+    .await;
     let ids = [view.id, key_of(&site.desktop.agent)];
     let revoked = site.read(move |reads| reads.revoked(&ids)).await;
     assert_eq!(revoked, [view.id]);
@@ -136,7 +142,7 @@ pub async fn a_revoked_key_commits_nothing(site: &mut Site) {
         panic!("{answer:?}")
     };
     let known = site.read(move |reads| reads.credential(&sha256)).await;
-    assert_eq!(known.unwrap().key, view.id);
+    assert_eq!(known.unwrap().id, CredentialId::Key(view.id));
     site.done(&site.person, Command::RevokeKey(view.id)).await;
     assert_eq!(site.read(move |r| r.credential(&sha256)).await, None);
 }

@@ -9,6 +9,7 @@ use super::{decide, in_one_batch, log_end};
 fn keyed(site: &Site, by: &Principal, key: &str, body: &str, command: Command) -> Request {
     let path = "/api/mission-control/tasks";
     Request {
+        session: None,
         idempotency: Some(Idempotency::new(key, "POST", path, body.as_bytes())),
         ..site.request(by, command)
     }

@@ -200,6 +200,7 @@ pub async fn a_silent_desktop_counts_as_stopped(site: &mut Site) {
 async fn keyed(site: &Site, key: &str) -> Answered {
     let create = Command::CreateTask(site.wish("keyed"));
     let request = Request {
+        session: None,
         idempotency: Some(Idempotency::new(key, "POST", "/", b"")),
         ..site.request(&site.person, create)
     };

@@ -6,7 +6,7 @@ use super::super::world::{KeyEntry, NewUser, Origin, World};
 use super::tasks::new_id;
 use crate::command::{Change, Request};
 use crate::key_text::KeyDigest;
-use crate::views::{Answer, KeyView};
+use crate::views::{Answer, CredentialId, KeyView};
 
 pub(super) fn create(
     world: &mut World,
@@ -74,7 +74,8 @@ pub(super) fn revoke_entry(world: &mut World, request: &Request, mut key: KeyEnt
         &request.principal.identity,
         Event::key_revoked(id),
     );
-    world.changes.push(Change::Revoked { key: id });
+    let credential = CredentialId::Key(id);
+    world.changes.push(Change::Revoked { credential });
     world.put_key(key);
 }
 
@@ -114,14 +115,16 @@ pub(super) fn create_user(
     {
         return Err(wrong("is not an e-mail address"));
     }
-    if !world.emails.insert(email.to_owned()) {
+    // upper and lower case are one login name
+    let email = email.to_lowercase();
+    if !world.emails.insert(email.clone()) {
         return Err(wrong("belongs to somebody already"));
     }
     let id = new_id();
     world.new_users.push(NewUser {
         account: request.account,
         id,
-        email: email.to_owned(),
+        email,
         password_hash: password_hash.map(ToOwned::to_owned),
     });
     Ok(Answer::User(id))

@@ -8,6 +8,7 @@ mod cascade;
 mod desktops;
 mod keys;
 mod reviews;
+mod sessions;
 mod settings;
 mod sweeps;
 mod tasks;
@@ -61,6 +62,18 @@ pub(super) fn decide<'a>(world: &mut World, request: &'a Request) -> Result<Step
             email,
             password_hash,
         } => keys::create_user(world, request, email, password_hash.as_deref())?,
+        Command::OpenSession {
+            user,
+            by,
+            digest,
+            agent,
+        } => sessions::open(world, request, *user, by, *digest, agent)?,
+        Command::EndSessions(which) => sessions::end(world, request, *which)?,
+        Command::SetPassword { hash } => sessions::set_password(world, request, hash)?,
+        Command::CreateSignInLink { user, digest } => {
+            sessions::create_link(world, request, *user, *digest)?
+        }
+        Command::TouchSessions(ids) => sessions::touch(world, request, ids),
         Command::Claim { desktop, token } => attempts::claim(world, request, *desktop, *token)?,
         Command::Heartbeat(lease) => attempts::heartbeat(world, request, *lease)?,
         Command::AppendLogs { lease, entries } => {
@@ -102,8 +115,12 @@ pub(super) fn decide<'a>(world: &mut World, request: &'a Request) -> Result<Step
     }))
 }
 
-/// A revoked key commits nothing, whatever a cache said before (contract section 6).
+/// A revoked key or an ended session commits nothing, whatever a cache said before (contract
+/// section 6).
 fn check_credential(world: &World, request: &Request) -> Result<(), SubmitError> {
+    if let Some(id) = request.session {
+        return sessions::check(world, request, id);
+    }
     let PrincipalId::Key(id) = request.principal.identity.id else {
         return Ok(());
     };
@@ -153,7 +170,9 @@ pub(super) fn keep_answer(world: &mut World, request: &Request, answer: &Answer)
     let (Some(key), Some(idempotency)) = (answer_key(request), request.idempotency) else {
         return;
     };
-    if let (Answer::Claim(_), _) | (_, Err(_)) = (answer, serde_json::to_string(answer)) {
+    if let (Answer::Claim(_) | Answer::Session(_), _) | (_, Err(_)) =
+        (answer, serde_json::to_string(answer))
+    {
         return;
     }
     let json = serde_json::to_string(answer).unwrap_or_default();

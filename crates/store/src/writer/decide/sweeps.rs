@@ -23,6 +23,9 @@ pub(super) fn sweep(
         Sweep::ForgetAnswers => {
             world.forget_answers.insert(account);
         }
+        Sweep::ForgetSessions => {
+            world.forget_sessions.insert(account);
+        }
     }
     Ok(Answer::Accepted)
 }

@@ -1,0 +1,272 @@
+//! What pages show together: a task with everything around it, summaries for lists.
+
+use std::collections::{BTreeSet, HashMap};
+
+use approval_core::{AccountId, ApprovalId, ApprovalStatus, DesktopId, Parent, Status, TaskId};
+use diesel::{ExpressionMethods, JoinOnDsl, OptionalExtension, QueryDsl, RunQueryDsl};
+
+use super::tasks::{is_visible, settings};
+use super::{Reads, Scope, approvals, attempts, cut};
+use crate::connection::{Conn, on_db};
+use crate::fault::{Fault, stored};
+use crate::pool::ReadError;
+use crate::rows::small;
+use crate::schema::{approvals as approval_rows, files, task_contents, tasks};
+use crate::views::{ApprovalView, ChangeSummary, Dependent, Page, TaskPage};
+use crate::writer::load;
+use crate::writer::world::World;
+
+impl Reads<'_> {
+    /// A task with everything a page shows around it; `None` outside the scope.
+    pub fn task_page(&mut self, scope: Scope, id: TaskId) -> Result<Option<TaskPage>, ReadError> {
+        self.snapshot(|conn| {
+            if !is_visible(conn, scope, id)? {
+                return Ok(None);
+            }
+            let settings = settings(conn, scope.account)?;
+            let wanted = BTreeSet::from([id.to_string()]);
+            let world = load::look(conn, scope.account, settings, &wanted)?;
+            let (Ok(mut task), Some(desktop)) = (
+                world.task_view(id),
+                world
+                    .tasks
+                    .get(&id)
+                    .and_then(|task| world.desktops.get(&task.task.desktop)),
+            ) else {
+                return Ok(None);
+            };
+            task.content = content(conn, id)?;
+            let attempt = task.state.attempt;
+            Ok(Some(TaskPage {
+                blocked: behind(&world, &task.blocked_by),
+                releases: releases(&world, id),
+                desktop_names: desktop_names(&world),
+                summary: summaries(conn, &[(id, attempt, task.state.exit_code)])?
+                    .remove(&id)
+                    .unwrap_or_default(),
+                log: attempts::kept_log(conn, id, attempt)?,
+                next_pending: next_pending(conn, scope.account, id)?,
+                pending: pending(conn, scope.account)?,
+                desktop: desktop.view.clone(),
+                desktop_removed: desktop.removed_at.is_some(),
+                settings,
+                task,
+            }))
+        })
+    }
+
+    /// Decided approvals, newest first.
+    pub fn decided_approvals(
+        &mut self,
+        scope: Scope,
+        limit: i64,
+        before: Option<ApprovalId>,
+    ) -> Result<Page<ApprovalView>, ReadError> {
+        self.snapshot(|conn| {
+            let decided = [
+                ApprovalStatus::Approved,
+                ApprovalStatus::Rejected,
+                ApprovalStatus::Cancelled,
+            ];
+            let mut ids: Vec<(String, String)> = Vec::new();
+            let mut total = 0;
+            // one index range a status, each in its order
+            for status in decided {
+                let (found, count) = newest_of(conn, scope, status, limit, before)?;
+                ids.extend(found);
+                total += count;
+            }
+            ids.sort_by(|a, b| b.cmp(a));
+            ids.truncate(usize::try_from(limit + 1).unwrap_or(usize::MAX));
+            let next = cut(&mut ids, limit, |(id, _)| id.clone());
+            let items = approvals::views(conn, scope, &ids)?;
+            Ok(Page { items, total, next })
+        })
+    }
+
+    /// How many approvals wait.
+    pub fn pending_approvals(&mut self, account: AccountId) -> Result<i64, ReadError> {
+        Ok(pending(self.conn, account)?)
+    }
+
+    /// What the last attempts of some tasks changed.
+    pub fn change_summaries(
+        &mut self,
+        account: AccountId,
+        tasks: &[TaskId],
+    ) -> Result<HashMap<TaskId, ChangeSummary>, ReadError> {
+        self.snapshot(|conn| {
+            let ids: Vec<String> = tasks.iter().map(ToString::to_string).collect();
+            let rows: Vec<(String, i64, Option<i64>)> = on_db!(conn, |c| tasks::table
+                .filter(tasks::account_id.eq(account.to_string()))
+                .filter(tasks::id.eq_any(&ids))
+                .select((tasks::id, tasks::attempt, tasks::exit_code))
+                .load(c))?;
+            let last = rows
+                .into_iter()
+                .map(|(id, attempt, exit_code)| Ok((stored(&id)?, small(attempt)?, exit_code)));
+            let last: Vec<_> = last.collect::<Result<_, Fault>>()?;
+            summaries(conn, &last)
+        })
+    }
+
+    /// The titles of some tasks.
+    pub fn titles(
+        &mut self,
+        account: AccountId,
+        tasks: &[TaskId],
+    ) -> Result<HashMap<TaskId, String>, ReadError> {
+        let ids: Vec<String> = tasks.iter().map(ToString::to_string).collect();
+        let rows: Vec<(String, String)> = on_db!(self.conn, |c| tasks::table
+            .filter(tasks::account_id.eq(account.to_string()))
+            .filter(tasks::id.eq_any(&ids))
+            .select((tasks::id, tasks::title))
+            .load(c))
+        .map_err(Fault::from)?;
+        let titles = rows
+            .into_iter()
+            .map(|(id, title)| Ok((stored(&id)?, title)));
+        Ok(titles.collect::<Result<_, Fault>>()?)
+    }
+}
+
+fn content(conn: &mut Conn, id: TaskId) -> Result<String, Fault> {
+    let content: Option<String> = on_db!(conn, |c| task_contents::table
+        .find(id.to_string())
+        .select(task_contents::content)
+        .first(c)
+        .optional())?;
+    Ok(content.unwrap_or_default())
+}
+
+/// The tasks behind some ids, as far as they were loaded.
+fn behind(world: &World, ids: &[TaskId]) -> Vec<Dependent> {
+    let tasks = ids.iter().filter_map(|id| world.tasks.get(id));
+    tasks.map(|entry| Dependent::of(&entry.task)).collect()
+}
+
+/// What starts by itself once a task is done: pending tasks with `autoRun` that wait for nothing
+/// else.
+fn releases(world: &World, id: TaskId) -> Vec<Dependent> {
+    let Some(entry) = world.tasks.get(&id) else {
+        return Vec::new();
+    };
+    let dependents = world.dependents.get(&entry.task.lineage);
+    let dependents = dependents
+        .into_iter()
+        .flatten()
+        .filter_map(|id| world.tasks.get(id));
+    let released = dependents.filter(|dependent| {
+        let task = &dependent.task;
+        let waits_for = Parent::unfinished(&world.parents(dependent));
+        task.auto_run && task.status == Status::Pending && waits_for == [id]
+    });
+    released.map(|entry| Dependent::of(&entry.task)).collect()
+}
+
+fn desktop_names(world: &World) -> HashMap<DesktopId, String> {
+    let desktops = world.desktops.iter();
+    desktops
+        .map(|(id, desktop)| (*id, desktop.view.name.clone()))
+        .collect()
+}
+
+fn pending(conn: &mut Conn, account: AccountId) -> Result<i64, Fault> {
+    Ok(on_db!(conn, |c| approval_rows::table
+        .filter(approval_rows::account_id.eq(account.to_string()))
+        .filter(approval_rows::status.eq(ApprovalStatus::Pending.as_str()))
+        .count()
+        .get_result(c))?)
+}
+
+/// The task of the oldest pending approval that is not about `but`.
+fn next_pending(conn: &mut Conn, account: AccountId, but: TaskId) -> Result<Option<TaskId>, Fault> {
+    let next: Option<String> = on_db!(conn, |c| approval_rows::table
+        .filter(approval_rows::account_id.eq(account.to_string()))
+        .filter(approval_rows::status.eq(ApprovalStatus::Pending.as_str()))
+        .filter(approval_rows::task_id.ne(but.to_string()))
+        .order(approval_rows::id)
+        .select(approval_rows::task_id)
+        .first(c)
+        .optional())?;
+    next.map(|id| stored(&id)).transpose()
+}
+
+type Approvals = (Vec<(String, String)>, i64);
+
+/// The newest approvals of a status, one more than asked for, and how many there are.
+fn newest_of(
+    conn: &mut Conn,
+    scope: Scope,
+    status: ApprovalStatus,
+    limit: i64,
+    before: Option<ApprovalId>,
+) -> Result<Approvals, Fault> {
+    on_db!(conn, |c| {
+        macro_rules! query {
+            () => {{
+                let mut query = approval_rows::table
+                    .inner_join(tasks::table.on(tasks::id.eq(approval_rows::task_id)))
+                    .filter(approval_rows::account_id.eq(scope.account.to_string()))
+                    .filter(approval_rows::status.eq(status.as_str()))
+                    .into_boxed();
+                if let Some(own) = scope.desktop {
+                    query = query.filter(tasks::desktop_id.eq(own.to_string()));
+                }
+                query
+            }};
+        }
+        let total = query!().count().get_result(c)?;
+        let mut page = query!().order(approval_rows::id.desc()).limit(limit + 1);
+        if let Some(before) = before {
+            page = page.filter(approval_rows::id.lt(before.to_string()));
+        }
+        let ids = page
+            .select((approval_rows::id, approval_rows::task_id))
+            .load(c)?;
+        Ok((ids, total))
+    })
+}
+
+/// What some attempts changed. The lines of all diffs are known or none are.
+fn summaries(
+    conn: &mut Conn,
+    attempts: &[(TaskId, u32, Option<i64>)],
+) -> Result<HashMap<TaskId, ChangeSummary>, Fault> {
+    let ids: Vec<String> = attempts.iter().map(|(id, ..)| id.to_string()).collect();
+    let rows: Vec<(String, i64, Option<i64>, Option<i64>, bool)> = on_db!(conn, |c| files::table
+        .filter(files::task_id.eq_any(&ids))
+        .select((
+            files::task_id,
+            files::attempt,
+            files::added_lines,
+            files::removed_lines,
+            files::truncated,
+        ))
+        .load(c))?;
+    let empty = |exit_code| ChangeSummary {
+        exit_code,
+        added: Some(0),
+        removed: Some(0),
+        ..ChangeSummary::default()
+    };
+    let mut summaries: HashMap<TaskId, ChangeSummary> = attempts
+        .iter()
+        .map(|(id, _, exit_code)| (*id, empty(*exit_code)))
+        .collect();
+    let last: HashMap<TaskId, u32> = attempts.iter().map(|(id, n, _)| (*id, *n)).collect();
+    let sum = |sum: Option<i64>, lines: Option<i64>| Some(sum? + lines?);
+    for (id, attempt, added, removed, truncated) in rows {
+        let id = stored(&id)?;
+        if last.get(&id) != Some(&small(attempt)?) {
+            continue;
+        }
+        if let Some(summary) = summaries.get_mut(&id) {
+            summary.files += 1;
+            summary.added = sum(summary.added, added);
+            summary.removed = sum(summary.removed, removed);
+            summary.truncated += i64::from(truncated);
+        }
+    }
+    Ok(summaries)
+}

@@ -1,0 +1,188 @@
+//! Sessions of people: opened by a password or a one-time link, kept by use, ended by the person.
+
+use approval_core::{Digest, PrincipalId, Refusal, SessionId, UserId};
+
+use super::super::world::{LinkEntry, Origin, SessionEntry, World};
+use super::tasks::new_id;
+use crate::command::{Change, EndSessions, Login, Request, SubmitError};
+use crate::views::{Answer, CredentialId, SessionView};
+
+/// How long an unused session is kept: 30 days (contract section 6).
+const KEPT_SECONDS: i64 = 30 * 24 * 60 * 60;
+/// How long a one-time link can be used: 15 minutes.
+const LINK_SECONDS: i64 = 15 * 60;
+
+/// An ended session commits nothing, nor does one of somebody else.
+pub(super) fn check(world: &World, request: &Request, id: SessionId) -> Result<(), SubmitError> {
+    let is_theirs = |session: &&SessionEntry| {
+        session.account == request.account
+            && PrincipalId::User(session.user) == request.principal.identity.id
+    };
+    let session = world.sessions.get(&id).filter(is_theirs);
+    match session {
+        Some(session) if is_open(session, world) => Ok(()),
+        _ => Err(SubmitError::Revoked),
+    }
+}
+
+fn is_open(session: &SessionEntry, world: &World) -> bool {
+    session.ended_at.is_none() && session.expires_at > world.now
+}
+
+/// Opens a session for a person who has shown who they are. What they have shown is checked again:
+/// a link is used once, and a password that was changed meanwhile opens nothing.
+pub(super) fn open(
+    world: &mut World,
+    request: &Request,
+    user: UserId,
+    by: &Login,
+    digest: Digest,
+    agent: &str,
+) -> Result<Answer, SubmitError> {
+    for_system(request)?;
+    let person = world.users.get(&user);
+    let person = person.filter(|person| person.account == request.account);
+    let person = person.ok_or(SubmitError::Revoked)?;
+    match by {
+        Login::Password { hash } if person.password_hash.as_ref() == Some(hash) => {}
+        Login::Password { .. } => return Err(SubmitError::Revoked),
+        Login::Link(link) => use_link(world, request, user, *link)?,
+    }
+    let id = new_id();
+    let view = SessionView {
+        id,
+        agent: agent.to_owned(),
+        created_at: world.now,
+        last_seen_at: world.now,
+    };
+    let entry = SessionEntry {
+        account: request.account,
+        user,
+        view,
+        sha256: digest,
+        expires_at: world.now.plus_seconds(KEPT_SECONDS),
+        ended_at: None,
+        origin: Origin::New(None),
+    };
+    world.sessions.insert(id, entry);
+    Ok(Answer::Session(id))
+}
+
+fn use_link(
+    world: &mut World,
+    request: &Request,
+    user: UserId,
+    digest: Digest,
+) -> Result<(), SubmitError> {
+    let now = world.now;
+    let link = world.links.get_mut(&digest).filter(|link| {
+        let is_theirs = link.account == request.account && link.user == user;
+        is_theirs && link.used_at.is_none() && link.expires_at > now
+    });
+    let link = link.ok_or(SubmitError::Revoked)?;
+    link.used_at = Some(now);
+    link.origin.touch();
+    Ok(())
+}
+
+/// Makes a one-time link. Only administration does: there is no way in from the web.
+pub(super) fn create_link(
+    world: &mut World,
+    request: &Request,
+    user: UserId,
+    digest: Digest,
+) -> Result<Answer, Refusal> {
+    for_system(request)?;
+    let person = world.users.get(&user);
+    person
+        .filter(|person| person.account == request.account)
+        .ok_or(Refusal::NotFound("person"))?;
+    let link = LinkEntry {
+        account: request.account,
+        user,
+        expires_at: world.now.plus_seconds(LINK_SECONDS),
+        used_at: None,
+        origin: Origin::New(None),
+    };
+    world.links.insert(digest, link);
+    Ok(Answer::Accepted)
+}
+
+/// Ends sessions of the acting person.
+pub(super) fn end(
+    world: &mut World,
+    request: &Request,
+    which: EndSessions,
+) -> Result<Answer, Refusal> {
+    let user = person(request)?;
+    end_where(world, request, user, |id| match which {
+        EndSessions::One(one) => id == one,
+        EndSessions::All => true,
+    });
+    Ok(Answer::Accepted)
+}
+
+/// Sets the password of the acting person. Whoever else is signed in as them is so by the old one.
+pub(super) fn set_password(
+    world: &mut World,
+    request: &Request,
+    hash: &str,
+) -> Result<Answer, Refusal> {
+    let user = person(request)?;
+    let entry = world.users.get_mut(&user);
+    let entry = entry.filter(|entry| entry.account == request.account);
+    let entry = entry.ok_or(Refusal::NotFound("person"))?;
+    entry.password_hash = Some(hash.to_owned());
+    entry.origin.touch();
+    end_where(world, request, user, |id| Some(id) != request.session);
+    Ok(Answer::Accepted)
+}
+
+/// Notes when sessions were last used; each is kept for another 30 days.
+pub(super) fn touch(world: &mut World, request: &Request, ids: &[SessionId]) -> Answer {
+    let now = world.now;
+    for id in ids {
+        let session = world.sessions.get_mut(id).filter(|session| {
+            let is_open = session.ended_at.is_none() && session.expires_at > now;
+            session.account == request.account && is_open
+        });
+        if let Some(session) = session {
+            session.view.last_seen_at = now;
+            session.expires_at = now.plus_seconds(KEPT_SECONDS);
+            session.origin.touch();
+        }
+    }
+    Answer::Accepted
+}
+
+fn end_where(world: &mut World, request: &Request, user: UserId, ends: impl Fn(SessionId) -> bool) {
+    let now = world.now;
+    let theirs = world.sessions.values_mut().filter(|session| {
+        session.account == request.account && session.user == user && session.ended_at.is_none()
+    });
+    for session in theirs.filter(|session| ends(session.view.id)) {
+        session.ended_at = Some(now);
+        session.expires_at = now.min(session.expires_at);
+        session.origin.touch();
+        let credential = CredentialId::Session(session.view.id);
+        world.changes.push(Change::Revoked { credential });
+    }
+}
+
+fn person(request: &Request) -> Result<UserId, Refusal> {
+    match request.principal.identity.id {
+        PrincipalId::User(user) => Ok(user),
+        PrincipalId::Key(_) | PrincipalId::System => Err(Refusal::Forbidden(
+            "this is for people who are signed in".to_owned(),
+        )),
+    }
+}
+
+fn for_system(request: &Request) -> Result<(), Refusal> {
+    match request.principal.identity.id {
+        PrincipalId::System => Ok(()),
+        PrincipalId::User(_) | PrincipalId::Key(_) => Err(Refusal::Forbidden(
+            "only the server itself lets people in".to_owned(),
+        )),
+    }
+}
