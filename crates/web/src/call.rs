@@ -8,10 +8,12 @@ use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse};
-use approval_core::{AccountId, DesktopId, KeyId};
+use approval_core::{
+    AccountId, DesktopId, Principal, PrincipalId, Refusal, SessionId, UserId,
+};
 use store::{
-    Answer, Answered, Command, CompleteRequest, Credential, Idempotency, ReadError, Reads, Request,
-    Scope, Store,
+    Answer, Answered, Command, CompleteRequest, Credential, CredentialId, Idempotency, ReadError,
+    Reads, Request, Scope, Store,
 };
 
 use crate::live::{Hub, Open};
@@ -22,6 +24,13 @@ use crate::state::AppState;
 /// The credential of a request that the gate let pass.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(pub(crate) Arc<Credential>);
+
+impl Caller {
+    /// Who it is: the key, or the person behind a session.
+    pub(crate) fn principal(&self) -> PrincipalId {
+        self.0.principal.identity.id
+    }
+}
 
 /// An authorised call.
 pub(crate) struct Call {
@@ -54,8 +63,29 @@ impl Call {
         self.caller.0.account
     }
 
-    pub(crate) fn key(&self) -> KeyId {
-        self.caller.0.key
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.caller.0.principal
+    }
+
+    /// The person who is signed in.
+    ///
+    /// # Errors
+    /// 403 for a key: what belongs to a person is not for programs.
+    pub(crate) fn person(&self) -> Result<UserId, Failure> {
+        match self.principal().identity.id {
+            PrincipalId::User(user) => Ok(user),
+            PrincipalId::Key(_) | PrincipalId::System => {
+                Err(Refusal::Forbidden("this is for people who are signed in".to_owned()).into())
+            }
+        }
+    }
+
+    /// The session of the person who is signed in.
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        match self.caller.0.id {
+            CredentialId::Session(session) => Some(session),
+            CredentialId::Key(_) => None,
+        }
     }
 
     pub(crate) fn viewer(&self) -> Viewer {
@@ -105,6 +135,7 @@ impl Call {
         let request = Request {
             account: self.account(),
             principal: self.caller.0.principal.clone(),
+            session: self.session(),
             idempotency,
             command,
         };
@@ -136,8 +167,8 @@ impl Call {
     /// # Errors
     /// 429 when the caller has too many.
     pub(crate) fn open(&self) -> Result<Open, Failure> {
-        let place = self.state.limits.open(self.key())?;
-        Ok(self.hub().open(self.key(), place))
+        let place = self.state.limits.open(self.principal().identity.id)?;
+        Ok(self.hub().open(self.caller.0.id, place))
     }
 
     /// Shows the answer to a command.
@@ -162,7 +193,9 @@ impl Call {
                 cancel_requested,
             } => response.json(render::heartbeat(*expires_at, *cancel_requested)),
             Answer::Accepted => response.finish(),
-            Answer::Key(_) | Answer::User(_) | Answer::Claim(_) => return Err(unexpected_answer()),
+            Answer::Key(_) | Answer::User(_) | Answer::Session(_) | Answer::Claim(_) => {
+                return Err(unexpected_answer());
+            }
         })
     }
 }
@@ -182,6 +215,7 @@ fn path_of(answer: &Answer) -> Option<String> {
         | Answer::Approval(_)
         | Answer::Settings(_)
         | Answer::User(_)
+        | Answer::Session(_)
         | Answer::Claim(_)
         | Answer::Heartbeat { .. }
         | Answer::Accepted => None,

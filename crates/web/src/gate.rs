@@ -3,14 +3,16 @@
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
+use actix_web::http::header::ACCEPT;
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _, HttpRequest};
-use approval_core::{ActorKind, Principal, Refusal};
+use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
+use approval_core::{ActorKind, Principal, PrincipalId, Refusal};
 
 use crate::call::Caller;
 use crate::limits::Counted;
 use crate::problem::{Failure, Reply};
-use crate::routes::{Access, ROUTES, Route};
+use crate::pages;
+use crate::routes::{Access, PAGES, ROUTES, Route, Surface};
 use crate::state::AppState;
 
 /// Lets a request of `route` pass, with its [`Caller`], or answers it: 401, 429, 403.
@@ -20,12 +22,36 @@ pub(crate) async fn gate(
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     if let Err(failure) = admit(route, request.request()).await {
-        return Ok(request.into_response(failure.response()));
+        let refusal = route.surface.refusal(request.request(), &failure);
+        return Ok(request.into_response(refusal));
     }
     let answered = next.call(request).await?;
     match count_lost_lease(route, &answered) {
-        Ok(()) => Ok(answered),
+        Ok(()) => Ok(route.surface.shown(answered)),
         Err(failure) => Ok(answered.into_response(failure.response())),
+    }
+}
+
+impl Surface {
+    /// A refusal for a program, or for a person.
+    fn refusal(self, request: &HttpRequest, failure: &Failure) -> HttpResponse {
+        match self {
+            Self::Rest => failure.response(),
+            Self::Page => pages::refusal(request, failure),
+        }
+    }
+
+    /// What a handler answered; its failure becomes a page where a person asked.
+    fn shown(self, answered: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+        let error = answered.response().error();
+        let failure = error.and_then(|error| error.as_error::<Failure>()).cloned();
+        match failure {
+            Some(failure) if self == Self::Page => {
+                let page = pages::refusal(answered.request(), &failure);
+                answered.into_response(page)
+            }
+            _ => answered,
+        }
     }
 }
 
@@ -37,7 +63,7 @@ fn count_lost_lease(route: &Route, answered: &ServiceResponse<BoxBody>) -> Resul
     let caller = request.extensions().get::<Caller>().cloned();
     match (AppState::of(request), caller) {
         (Some(state), Some(caller)) if leased && answered.status() == StatusCode::CONFLICT => {
-            state.limits.count(caller.0.key, Counted::Request)
+            state.limits.count(caller.principal(), Counted::Request)
         }
         _ => Ok(()),
     }
@@ -56,7 +82,7 @@ async fn admit(route: &Route, request: &HttpRequest) -> Result<(), Failure> {
 async fn authenticate(request: &HttpRequest, counted: Counted) -> Result<Caller, Failure> {
     let state = AppState::of(request).ok_or_else(Failure::internal)?;
     let credential = state.auth.authenticate(request).await?;
-    state.limits.count(credential.key, counted)?;
+    state.limits.count(credential.principal.identity.id, counted)?;
     Ok(Caller(credential))
 }
 
@@ -88,6 +114,12 @@ impl Access {
             Self::Capability(capability) | Self::Account(capability) => {
                 Ok(principal.require(capability)?)
             }
+            Self::Person => match principal.identity.id {
+                PrincipalId::User(_) => Ok(()),
+                PrincipalId::Key(_) | PrincipalId::System => {
+                    forbidden("this is for people who are signed in".to_owned())
+                }
+            },
             Self::Runner if is_agent => Ok(()),
             Self::Runner => forbidden("this needs the agent key of the desktop".to_owned()),
         }
@@ -95,15 +127,36 @@ impl Access {
 }
 
 /// Answers a path that does not exist; without a credential nobody learns even that.
-pub(crate) async fn unknown_path(request: HttpRequest) -> Reply {
-    authenticate(&request, Counted::Request).await?;
-    Err(Failure::not_found("path"))
+pub(crate) async fn unknown_path(request: HttpRequest) -> HttpResponse {
+    let failure = match authenticate(&request, Counted::Request).await {
+        Ok(_) => Failure::not_found("path"),
+        Err(failure) => failure,
+    };
+    Surface::asked_for(&request).refusal(&request, &failure)
+}
+
+impl Surface {
+    /// What a request to nowhere expects: a browser outside the API, a page.
+    fn asked_for(request: &HttpRequest) -> Self {
+        let accept = request.headers().get(ACCEPT);
+        let wants_page = accept.is_some_and(|value| {
+            value.to_str().is_ok_and(|media| media.contains("text/html"))
+        });
+        if wants_page && !request.path().starts_with("/api/") {
+            Self::Page
+        } else {
+            Self::Rest
+        }
+    }
 }
 
 /// Answers a path that exists with a method that it does not take.
 pub(crate) async fn unknown_method(request: HttpRequest) -> Reply {
     let pattern = request.match_pattern().unwrap_or_default();
-    let routes = || ROUTES.iter().filter(|route| route.path == pattern);
+    let routes = || {
+        let all = ROUTES.iter().chain(PAGES);
+        all.filter(|route| route.path == pattern)
+    };
     if routes().all(|route| route.access != Access::Public) {
         authenticate(&request, Counted::Request).await?;
     }

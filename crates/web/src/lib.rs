@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod assets;
 mod auth;
 mod call;
 mod clock;
@@ -10,6 +11,7 @@ mod metrics;
 mod observe;
 mod openapi;
 mod page;
+mod pages;
 mod problem;
 mod render;
 mod request;
@@ -20,16 +22,17 @@ mod request;
 mod rest;
 mod routes;
 mod server;
+mod show;
 mod state;
 mod vocabulary;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 
-pub use auth::Cidr;
+pub use auth::{Cidr, password};
 pub use metrics::Metrics;
 pub use openapi::openapi;
-pub use routes::{Access, ROUTES, Route, Verb};
+pub use routes::{Access, PAGES, ROUTES, Route, Surface, Verb};
 pub use server::{ServeConfig, serve};
 pub use state::{AppState, WebConfig};
 
@@ -42,6 +45,7 @@ pub fn configure(state: &AppState) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .app_data(web::Data::new(state))
             .wrap(from_fn(observe::observe))
             .configure(routes::register)
+            .configure(routes::register_pages)
             .default_service(web::to(gate::unknown_path));
         config.service(all);
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use approval_core::KeyId;
+use approval_core::PrincipalId;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
@@ -31,10 +31,10 @@ pub(crate) enum Counted {
 pub(crate) struct Limits {
     requests: Option<Budget>,
     decisions: Option<Budget>,
-    open: Arc<Mutex<HashMap<KeyId, usize>>>,
+    open: Arc<Mutex<HashMap<PrincipalId, usize>>>,
 }
 
-type Budget = DefaultKeyedRateLimiter<KeyId>;
+type Budget = DefaultKeyedRateLimiter<PrincipalId>;
 
 impl Limits {
     /// `requests` a minute a credential; 0 switches the limits by the minute off.
@@ -52,7 +52,7 @@ impl Limits {
     ///
     /// # Errors
     /// 429 with the seconds to wait.
-    pub(crate) fn count(&self, key: KeyId, counted: Counted) -> Result<(), Failure> {
+    pub(crate) fn count(&self, principal: PrincipalId, counted: Counted) -> Result<(), Failure> {
         let (budget, noun) = match counted {
             Counted::Request => (&self.requests, "requests"),
             Counted::Decision => (&self.decisions, "decisions"),
@@ -61,7 +61,7 @@ impl Limits {
         let Some(budget) = budget else {
             return Ok(());
         };
-        budget.check_key(&key).map_err(|until| {
+        budget.check_key(&principal).map_err(|until| {
             let wait = until.wait_time_from(DefaultClock::default().now());
             let detail = format!("this credential has made too many {noun} in a minute");
             Failure::rate_limited(detail, wait.as_secs() + 1)
@@ -72,16 +72,16 @@ impl Limits {
     ///
     /// # Errors
     /// 429 when all are taken.
-    pub(crate) fn open(&self, key: KeyId) -> Result<Place, Failure> {
+    pub(crate) fn open(&self, principal: PrincipalId) -> Result<Place, Failure> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(key).or_default();
+        let count = open.entry(principal).or_default();
         if *count >= MOST_OPEN {
             let detail = format!("this credential has {MOST_OPEN} open waits and streams");
             return Err(Failure::rate_limited(detail, 1));
         }
         *count += 1;
         Ok(Place {
-            key,
+            principal,
             open: Arc::clone(&self.open),
         })
     }
@@ -97,17 +97,17 @@ impl Limits {
 /// A place among the open waits and streams of a credential.
 #[derive(Debug)]
 pub(crate) struct Place {
-    key: KeyId,
-    open: Arc<Mutex<HashMap<KeyId, usize>>>,
+    principal: PrincipalId,
+    open: Arc<Mutex<HashMap<PrincipalId, usize>>>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.key) {
+        if let Some(count) = open.get_mut(&self.principal) {
             *count -= 1;
             if *count == 0 {
-                open.remove(&self.key);
+                open.remove(&self.principal);
             }
         }
     }
@@ -115,25 +115,27 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use approval_core::KeyId;
+
     use super::*;
 
     #[test]
     fn a_busy_credential_can_still_decide_and_work() {
         let limits = Limits::new(3);
-        let key = KeyId::new();
+        let key = PrincipalId::Key(KeyId::new());
         for _ in 0..3 {
             assert!(limits.count(key, Counted::Request).is_ok());
         }
         assert!(limits.count(key, Counted::Request).is_err());
         assert!(limits.count(key, Counted::Decision).is_ok());
         assert!(limits.count(key, Counted::Leased).is_ok());
-        assert!(limits.count(KeyId::new(), Counted::Request).is_ok());
+        assert!(limits.count(PrincipalId::Key(KeyId::new()), Counted::Request).is_ok());
     }
 
     #[test]
     fn nothing_is_counted_when_switched_off() {
         let limits = Limits::new(0);
-        let key = KeyId::new();
+        let key = PrincipalId::Key(KeyId::new());
         let counted = [Counted::Request, Counted::Decision];
         let refused = (0..2_000)
             .flat_map(|_| counted)
@@ -144,13 +146,13 @@ mod tests {
     #[test]
     fn a_place_is_free_again_when_its_stream_ends() {
         let limits = Limits::new(0);
-        let key = KeyId::new();
+        let key = PrincipalId::Key(KeyId::new());
         let mut places: Vec<_> = (0..MOST_OPEN)
             .map(|_| limits.open(key).expect("a place"))
             .collect();
         assert!(limits.open(key).is_err());
         places.pop();
         assert!(limits.open(key).is_ok());
-        assert!(limits.open(KeyId::new()).is_ok());
+        assert!(limits.open(PrincipalId::Key(KeyId::new())).is_ok());
     }
 }

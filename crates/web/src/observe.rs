@@ -76,7 +76,7 @@ fn log(response: &ServiceResponse<BoxBody>, method: &actix_web::http::Method, st
         .request()
         .extensions()
         .get::<Caller>()
-        .map(|caller| caller.0.key.to_string());
+        .map(|caller| caller.principal().to_string());
     let principal = principal.as_deref().unwrap_or("-");
     let elapsed = started.elapsed();
     crate::metrics::record(method, route, status, elapsed);

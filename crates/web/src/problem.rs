@@ -2,8 +2,10 @@
 //! the errors of the layers below and the codes of the contract.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
-use actix_web::{HttpResponse, ResponseError};
+use actix_web::http::header::{
+    ALLOW, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use approval_core::{Invalid, Refusal};
 use contract::{Code, Problem};
 use serde_json::json;
@@ -93,9 +95,36 @@ impl Failure {
         self
     }
 
+    /// The code to act on.
+    pub(crate) fn code(&self) -> Option<Code> {
+        self.problem.known_code()
+    }
+
+    /// What happened in this case.
+    pub(crate) fn detail(&self) -> &str {
+        &self.problem.detail
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status_code()
+    }
+
     pub(crate) fn response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         response.content_type(Problem::MEDIA_TYPE);
+        self.add_headers(&mut response);
+        response.body(serde_json::to_vec(&self.problem).unwrap_or_default())
+    }
+
+    /// Tells on another answer when to come back.
+    pub(crate) fn copy_retry_after(&self, headers: &mut HeaderMap) {
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+    }
+
+    /// The headers that go with this failure, whatever its document looks like.
+    pub(crate) fn add_headers(&self, response: &mut HttpResponseBuilder) {
         if let Some(seconds) = self.retry_after {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
         }
@@ -105,7 +134,6 @@ impl Failure {
         if self.problem.status == 401 {
             response.insert_header((WWW_AUTHENTICATE, r#"Bearer realm="countersign""#));
         }
-        response.body(serde_json::to_vec(&self.problem).unwrap_or_default())
     }
 }
 

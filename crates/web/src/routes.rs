@@ -3,7 +3,7 @@
 //! not exist.
 
 use actix_web::http::Method;
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Compat, Compress, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, Responder, guard};
 use approval_core::Capability::{
@@ -13,6 +13,10 @@ use contract::Code;
 use utoipa::OpenApi;
 
 use crate::gate;
+use crate::pages::{
+    account, approvals_panel, board, changes, decision, desktop_list, entry, key_list, log, new_task,
+    sign_in, steps, switches, task,
+};
 use crate::rest::{
     activity, approvals, dashboard, decisions, desktops, evidence, health, keys, runner, settings,
     tasks,
@@ -68,6 +72,17 @@ pub enum Access {
     Account(Capability),
     /// The agent key of the desktop.
     Runner,
+    /// A person who is signed in: what belongs to a person and not to the account.
+    Person,
+}
+
+/// For whom a call answers, refusals included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surface {
+    /// Programs: JSON and problem documents.
+    Rest,
+    /// People: pages and parts of them.
+    Page,
 }
 
 impl Access {
@@ -86,6 +101,8 @@ pub struct Route {
     pub path: &'static str,
     /// Who may make it.
     pub access: Access,
+    /// For whom it answers.
+    pub surface: Surface,
     /// How it may be refused, beyond what its access, path, query and body bring with them.
     pub refusals: &'static [Code],
 }
@@ -97,31 +114,46 @@ where
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    web::route()
+    let guarded = web::route()
         .guard(guard::fn_guard(|context| {
             route.verb.takes(&context.head().method)
         }))
         .to(handler)
         .wrap(from_fn(move |request, next| {
             gate::gate(route, request, next)
-        }))
+        }));
+    match route.surface {
+        Surface::Rest => guarded,
+        Surface::Page => guarded.wrap(Compat::new(Compress::default())),
+    }
 }
 
 macro_rules! routes {
     (
         calls { $($path:literal { $($verb:ident $module:ident::$handler:ident, $access:expr, [$($code:ident)*];)+ })+ }
         also at { $($alias:literal { $($alias_verb:ident $alias_module:ident::$alias_handler:ident, $alias_access:expr, [$($alias_code:ident)*];)+ })+ }
+        pages { $($page:literal { $($page_verb:ident $page_module:ident::$page_handler:ident, $page_access:expr;)+ })+ }
     ) => {
-        /// Every call.
+        /// Every page of the dashboard, every part of one, and every form.
+        pub const PAGES: &[Route] = &[
+            $($(Route { verb: Verb::$page_verb, path: $page, access: $page_access, surface: Surface::Page, refusals: &[] },)+)+
+        ];
+
+        /// Every call of the REST API.
         pub const ROUTES: &[Route] = &[
-            $($(Route { verb: Verb::$verb, path: $path, access: $access, refusals: &[$(Code::$code),*] },)+)+
-            $($(Route { verb: Verb::$alias_verb, path: $alias, access: $alias_access, refusals: &[$(Code::$alias_code),*] },)+)+
+            $($(Route { verb: Verb::$verb, path: $path, access: $access, surface: Surface::Rest, refusals: &[$(Code::$code),*] },)+)+
+            $($(Route { verb: Verb::$alias_verb, path: $alias, access: $alias_access, surface: Surface::Rest, refusals: &[$(Code::$alias_code),*] },)+)+
         ];
 
         /// Registers every call.
         pub(crate) fn register(config: &mut ServiceConfig) {
-            routes!(@register config { $($path { $($verb $module::$handler, $access, [$($code)*];)+ })+ });
-            routes!(@register config { $($alias { $($alias_verb $alias_module::$alias_handler, $alias_access, [$($alias_code)*];)+ })+ });
+            routes!(@register config Rest { $($path { $($verb $module::$handler, $access, [$($code)*];)+ })+ });
+            routes!(@register config Rest { $($alias { $($alias_verb $alias_module::$alias_handler, $alias_access, [$($alias_code)*];)+ })+ });
+        }
+
+        /// Registers every page.
+        pub(crate) fn register_pages(config: &mut ServiceConfig) {
+            routes!(@register config Page { $($page { $($page_verb $page_module::$page_handler, $page_access, [];)+ })+ });
         }
 
         /// The operations as their handlers describe them.
@@ -129,11 +161,11 @@ macro_rules! routes {
         #[openapi(paths($($($module::$handler),+),+))]
         pub(crate) struct Operations;
     };
-    (@register $config:ident { $($path:literal { $($verb:ident $module:ident::$handler:ident, $access:expr, [$($code:ident)*];)+ })+ }) => {$(
+    (@register $config:ident $surface:ident { $($path:literal { $($verb:ident $module:ident::$handler:ident, $access:expr, [$($code:ident)*];)+ })+ }) => {$(
         $config.service(
             web::resource($path)
                 $(.route({
-                    static ROUTE: Route = Route { verb: Verb::$verb, path: $path, access: $access, refusals: &[$(Code::$code),*] };
+                    static ROUTE: Route = Route { verb: Verb::$verb, path: $path, access: $access, surface: Surface::$surface, refusals: &[$(Code::$code),*] };
                     guarded(&ROUTE, $module::$handler)
                 }))+
                 .default_service(web::to(gate::unknown_method)),
@@ -225,5 +257,71 @@ routes! {
         "/api/desktops/{desktop}/tasks/{id}/complete" {
             Post runner::complete, Access::Runner, [LeaseLost AlreadyCompleted LogsIncomplete InvalidCompletion];
         }
+    }
+    pages {
+        "/" { Get entry::home, Access::Account(TasksRead); }
+        "/assets/{name}" { Get entry::asset, Access::Public; }
+        "/sign-in" { Get sign_in::form, Access::Public; Post sign_in::by_password, Access::Public; }
+        "/sign-in/link" { Post sign_in::by_link, Access::Public; }
+        "/sign-out" { Post account::sign_out, Access::Person; }
+        "/sign-out/everywhere" { Post account::sign_out_everywhere, Access::Person; }
+
+        "/board" { Get board::page, Access::Account(TasksRead); }
+        "/board/columns" { Get board::columns, Access::Account(TasksRead); }
+        "/board/older" { Get board::older, Access::Account(TasksRead); }
+
+        "/approvals" { Get approvals_panel::page, Access::Account(TasksRead); }
+        "/approvals/list" { Get approvals_panel::list, Access::Account(TasksRead); }
+
+        "/tasks/new" {
+            Get new_task::form, Access::Capability(TasksWrite);
+            Post new_task::create, Access::Capability(TasksWrite);
+        }
+        "/tasks/{id}" { Get task::page, Access::Account(TasksRead); }
+        "/tasks/{id}/facts" { Get task::facts, Access::Account(TasksRead); }
+        "/tasks/{id}/run" { Post steps::run, Access::Capability(TasksRun); }
+        "/tasks/{id}/cancel" {
+            Get steps::confirm_cancel, Access::AnyOf(&[TasksWrite, ApprovalsDecide]);
+            Post steps::cancel, Access::AnyOf(&[TasksWrite, ApprovalsDecide]);
+        }
+        "/tasks/{id}/retry" {
+            Get steps::retry_form, Access::Capability(TasksWrite);
+            Post steps::retry, Access::Capability(TasksWrite);
+        }
+        "/tasks/{id}/decide" {
+            Get decision::confirm, Access::Capability(ApprovalsDecide);
+            Post decision::decide, Access::Capability(ApprovalsDecide);
+        }
+
+        "/desktops" {
+            Get desktop_list::page, Access::Account(TasksRead);
+            Post desktop_list::add, Access::Capability(DesktopsWrite);
+        }
+        "/desktops/list" { Get desktop_list::list, Access::Account(TasksRead); }
+        "/desktops/{id}/remove" {
+            Get desktop_list::confirm_removal, Access::Capability(DesktopsWrite);
+            Post desktop_list::remove, Access::Capability(DesktopsWrite);
+        }
+
+        "/activity" { Get log::page, Access::Account(TasksRead); }
+        "/activity/list" { Get log::list, Access::Account(TasksRead); }
+
+        "/settings/mission-control" {
+            Get switches::page, Access::Account(TasksRead);
+            Post switches::change, Access::Capability(SettingsWrite);
+        }
+        "/settings/account" { Get account::page, Access::Person; }
+        "/settings/account/password" { Post account::set_password, Access::Person; }
+        "/settings/account/sessions/{id}/end" { Post account::end_session, Access::Person; }
+        "/settings/api-keys" {
+            Get key_list::page, Access::Capability(KeysWrite);
+            Post key_list::create, Access::Capability(KeysWrite);
+        }
+        "/settings/api-keys/{id}/revoke" {
+            Get key_list::confirm_revocation, Access::Capability(KeysWrite);
+            Post key_list::revoke, Access::Capability(KeysWrite);
+        }
+
+        "/live" { Get changes::stream, Access::Account(TasksRead); }
     }
 }

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, web};
 use store::Store;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::{Authenticator, Cidr};
+use crate::auth::{Authenticator, Cidr, Site};
 use crate::limits::Limits;
 use crate::live::Hub;
 use crate::rest::{Claims, Readiness};
@@ -22,6 +22,9 @@ pub struct WebConfig {
     pub trusted_proxies: Vec<Cidr>,
     /// The address under which people and programs reach the server.
     pub public_url: Option<String>,
+    /// Tasks of the local desktop run without confinement as the server's own user: people are
+    /// warned of that (contract section 8).
+    pub unconfined: bool,
 }
 
 impl Default for WebConfig {
@@ -30,6 +33,7 @@ impl Default for WebConfig {
             rate_limit: 1_200,
             trusted_proxies: Vec::new(),
             public_url: None,
+            unconfined: false,
         }
     }
 }
@@ -46,6 +50,7 @@ pub struct Shared {
     pub(crate) hub: Hub,
     pub(crate) claims: Claims,
     pub(crate) readiness: Readiness,
+    pub(crate) unconfined: bool,
     public_url: Option<String>,
     openapi: OnceLock<Bytes>,
 }
@@ -54,11 +59,16 @@ impl AppState {
     /// The state of a server on `store`.
     pub fn new(store: Store, config: WebConfig) -> Self {
         Self(Arc::new(Shared {
-            auth: Authenticator::new(store.clone(), config.trusted_proxies),
+            auth: Authenticator::new(
+                store.clone(),
+                config.trusted_proxies,
+                Site::new(config.public_url.as_deref()),
+            ),
             limits: Limits::new(config.rate_limit),
             hub: Hub::new(store.clone()),
             claims: Claims::default(),
             readiness: Readiness::default(),
+            unconfined: config.unconfined,
             public_url: config.public_url,
             openapi: OnceLock::new(),
             store,

@@ -1,8 +1,9 @@
 //! Failed authentications: 10 a minute an address (contract section 7), in bounded memory.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use governor::clock::{Clock as _, DefaultClock};
@@ -21,6 +22,8 @@ const CLEANING: Duration = Duration::from_secs(10);
 /// Counts failed authentications.
 pub(crate) struct Failures {
     limiter: DefaultKeyedRateLimiter<IpAddr>,
+    /// Addresses with too many failures, and until when.
+    shut: Mutex<HashMap<IpAddr, Instant>>,
     cleaned: Mutex<Instant>,
 }
 
@@ -28,6 +31,7 @@ impl Failures {
     pub(crate) fn new() -> Self {
         Self {
             limiter: RateLimiter::keyed(Quota::per_minute(A_MINUTE)),
+            shut: Mutex::default(),
             cleaned: Mutex::new(Instant::now()),
         }
     }
@@ -44,8 +48,28 @@ impl Failures {
         };
         self.limiter.check_key(&address).map_err(|until| {
             let wait = until.wait_time_from(DefaultClock::default().now());
+            self.shut().insert(address, Instant::now() + wait);
             wait.as_secs() + 1
         })
+    }
+
+    /// Whether there were too many from `address`: for passwords, whose every check is costly and
+    /// which can be guessed.
+    ///
+    /// # Errors
+    /// The seconds to wait.
+    pub(crate) fn check(&self, address: IpAddr) -> Result<(), u64> {
+        let mut shut = self.shut();
+        let now = Instant::now();
+        shut.retain(|_, until| *until > now);
+        match shut.get(&counted(address)) {
+            Some(until) => Err((*until - now).as_secs() + 1),
+            None => Ok(()),
+        }
+    }
+
+    fn shut(&self) -> MutexGuard<'_, HashMap<IpAddr, Instant>> {
+        self.shut.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn has_room(&self) -> bool {
@@ -76,6 +100,8 @@ mod tests {
         let seconds = failures.count(one).expect_err("the eleventh");
         assert!((1..=60).contains(&seconds), "{seconds}");
         assert_eq!(failures.count(other), Ok(()));
+        assert_eq!(failures.check(one).map_err(|s| s <= 60), Err(true));
+        assert_eq!(failures.check(other), Ok(()));
     }
 
     #[test]

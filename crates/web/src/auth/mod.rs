@@ -1,22 +1,31 @@
-//! Who asks: from the two headers to a credential (contract sections 6 and 7).
+//! Who asks: from the two headers, or the session cookie, to a credential (contract sections 6 and
+//! 7).
 
 mod address;
+mod cookie;
 mod failures;
+mod origin;
+pub mod password;
 mod presented;
+mod sign_in;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
-use approval_core::{AccountId, Digest, KeyId};
-use store::{Credential, Store};
+use approval_core::{AccountId, Digest};
+use store::{Credential, CredentialId, Store};
 use tokio::sync::Semaphore;
 
 pub use address::Cidr;
+pub(crate) use cookie::{SessionText, removal};
+pub(crate) use origin::Site;
 
 use crate::auth::failures::Failures;
 use crate::auth::presented::Presented;
+use crate::auth::sign_in::SignIns;
 use crate::problem::Failure;
 
 /// How long a credential is believed without asking the database. With the second in which other
@@ -37,7 +46,16 @@ pub(crate) struct Authenticator {
     known: Mutex<HashMap<Digest, Known>>,
     strangers: Semaphore,
     failures: Failures,
-    used: Mutex<Vec<(AccountId, KeyId)>>,
+    sign_ins: SignIns,
+    used: Mutex<Vec<(AccountId, CredentialId)>>,
+    site: Site,
+}
+
+/// What a digest is of.
+#[derive(Debug, Clone, Copy)]
+enum Secret {
+    Key,
+    Session,
 }
 
 /// A credential that was found before.
@@ -56,55 +74,84 @@ impl Known {
 }
 
 impl Authenticator {
-    pub(crate) fn new(store: Store, trusted_proxies: Vec<Cidr>) -> Self {
+    pub(crate) fn new(store: Store, trusted_proxies: Vec<Cidr>, site: Site) -> Self {
         Self {
             store,
             trusted_proxies,
             known: Mutex::default(),
             strangers: Semaphore::new(STRANGERS_AT_ONCE),
             failures: Failures::new(),
+            sign_ins: SignIns::default(),
             used: Mutex::default(),
+            site,
         }
     }
 
     /// The credential of a request. A valid key is never refused for the failures of others from
     /// its address: those only count once a key was found to be none.
     ///
+    /// A key that is presented counts alone: a bad one beside a good cookie is refused.
+    ///
     /// # Errors
-    /// 401 without a valid key; 429 for the eleventh bad one a minute from an address; 503.
+    /// 401 without a valid key or session; 403 for a session whose request came from elsewhere;
+    /// 429 for the eleventh bad key a minute from an address; 503.
     pub(crate) async fn authenticate(
         &self,
         request: &HttpRequest,
     ) -> Result<Arc<Credential>, Failure> {
-        let sha256 = match presented::key(request.headers()) {
-            Presented::Nothing => return Err(Failure::unauthenticated()),
-            Presented::NoKey => return Err(self.failed(request)),
-            Presented::Key(sha256) => sha256,
-        };
-        if let Some(credential) = self.believed(&sha256) {
-            return Ok(credential);
+        match presented::key(request.headers()) {
+            Presented::Nothing => self.by_cookie(request).await,
+            Presented::NoKey => Err(self.failed(request)),
+            Presented::Key(sha256) => match self.credential(sha256, Secret::Key).await? {
+                Some(credential) => Ok(credential),
+                None => Err(self.failed(request)),
+            },
         }
-        if let Some(credential) = self.look_up(sha256).await? {
-            return Ok(self.remember(sha256, credential));
+    }
+
+    async fn by_cookie(&self, request: &HttpRequest) -> Result<Arc<Credential>, Failure> {
+        let text = SessionText::presented(request.headers(), self.site.is_secure())
+            .ok_or_else(Failure::unauthenticated)?;
+        self.site.check(request)?;
+        // one that has ended is no attack: people come back after a month
+        let credential = self.credential(text.digest(), Secret::Session).await?;
+        credential.ok_or_else(Failure::unauthenticated)
+    }
+
+    async fn credential(
+        &self,
+        sha256: Digest,
+        secret: Secret,
+    ) -> Result<Option<Arc<Credential>>, Failure> {
+        if let Some(credential) = self.believed(&sha256) {
+            return Ok(Some(credential));
+        }
+        if let Some(credential) = self.look_up(sha256, secret).await? {
+            return Ok(Some(self.remember(sha256, credential)));
         }
         self.known().remove(&sha256);
-        Err(self.failed(request))
+        Ok(None)
     }
 
-    /// Stops believing a key that was revoked.
-    pub(crate) fn forget(&self, key: KeyId) {
-        self.known().retain(|_, known| known.credential.key != key);
+    /// Where people reach the server.
+    pub(crate) fn site(&self) -> &Site {
+        &self.site
     }
 
-    /// Stops believing every key: revocations may have been missed.
+    /// Stops believing a credential that was revoked.
+    pub(crate) fn forget(&self, id: CredentialId) {
+        self.known().retain(|_, known| known.credential.id != id);
+    }
+
+    /// Stops believing every credential: revocations may have been missed.
     pub(crate) fn forget_all(&self) {
         self.known()
             .values_mut()
             .for_each(|known| known.checked = None);
     }
 
-    /// The keys whose use is to be noted since the last call.
-    pub(crate) fn take_used(&self) -> Vec<(AccountId, KeyId)> {
+    /// The credentials whose use is to be noted since the last call.
+    pub(crate) fn take_used(&self) -> Vec<(AccountId, CredentialId)> {
         std::mem::take(&mut self.used.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -119,7 +166,11 @@ impl Authenticator {
         Some(credential)
     }
 
-    async fn look_up(&self, sha256: Digest) -> Result<Option<Credential>, Failure> {
+    async fn look_up(
+        &self,
+        sha256: Digest,
+        secret: Secret,
+    ) -> Result<Option<Credential>, Failure> {
         let is_stranger = !self.known().contains_key(&sha256);
         let _permit = if is_stranger {
             self.strangers.acquire().await.ok()
@@ -128,7 +179,10 @@ impl Authenticator {
         };
         Ok(self
             .store
-            .read(move |reads| reads.credential(&sha256))
+            .read(move |reads| match secret {
+                Secret::Key => reads.credential(&sha256),
+                Secret::Session => reads.session(&sha256),
+            })
             .await?)
     }
 
@@ -154,7 +208,7 @@ impl Authenticator {
     fn note_use(&self, known: &mut Known) {
         if known.noted.is_none_or(|noted| noted.elapsed() >= NOTED) {
             known.noted = Some(Instant::now());
-            let used = (known.credential.account, known.credential.key);
+            let used = (known.credential.account, known.credential.id);
             self.used
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -163,14 +217,17 @@ impl Authenticator {
     }
 
     fn failed(&self, request: &HttpRequest) -> Failure {
-        let address = address::client(request, &self.trusted_proxies);
-        match self.failures.count(address) {
+        match self.failures.count(self.address(request)) {
             Ok(()) => Failure::unauthenticated(),
             Err(seconds) => Failure::rate_limited(
-                "too many requests with a bad key came from this address",
+                "too many requests with a bad key or password came from this address",
                 seconds,
             ),
         }
+    }
+
+    fn address(&self, request: &HttpRequest) -> IpAddr {
+        address::client(request, &self.trusted_proxies)
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<Digest, Known>> {

@@ -4,14 +4,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use approval_core::{AccountId, KeyId, Principal};
-use store::{Change, Command, Request, Store};
+use approval_core::{AccountId, KeyId, Principal, SessionId};
+use store::{Change, Command, CredentialId, Request, Store};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::feed::Feeds;
-use super::open::{Open, OpenKeys};
+use super::open::{Open, OpenCredentials};
 use super::topic::{Signal, Topic, Topics};
 use crate::auth::Authenticator;
 use crate::limits::{Limits, Place};
@@ -23,7 +23,7 @@ const CLEANING: Duration = Duration::from_mins(1);
 pub(crate) struct Hub {
     store: Store,
     topics: Topics,
-    open_keys: OpenKeys,
+    open: OpenCredentials,
     stopping: CancellationToken,
     pub(crate) feeds: Feeds,
 }
@@ -35,7 +35,7 @@ impl Hub {
             feeds: Feeds::new(store.clone(), topics.clone()),
             store,
             topics,
-            open_keys: OpenKeys::default(),
+            open: OpenCredentials::default(),
             stopping: CancellationToken::new(),
         }
     }
@@ -46,8 +46,8 @@ impl Hub {
     }
 
     /// Opens a wait or a stream.
-    pub(crate) fn open(&self, key: KeyId, place: Place) -> Open {
-        Open::new(&self.open_keys, key, self.stopping.clone(), place)
+    pub(crate) fn open(&self, id: CredentialId, place: Place) -> Open {
+        Open::new(&self.open, id, self.stopping.clone(), place)
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -85,9 +85,9 @@ impl Hub {
             Change::Activity { account, .. } => self.topics.notify(Topic::Activity(account)),
             Change::Queued { desktop } => self.topics.notify(Topic::Queued(desktop)),
             Change::Uploaded { task } => self.topics.notify(Topic::Uploaded(task)),
-            Change::Revoked { key } => {
-                auth.forget(key);
-                self.open_keys.revoke(key);
+            Change::Revoked { credential } => {
+                auth.forget(credential);
+                self.open.revoke(credential);
             }
         }
     }
@@ -117,8 +117,8 @@ impl Hub {
                 Topic::Uploaded(_) => {}
             }
         }
-        let keys = self.open_keys.all();
-        if accounts.is_empty() && desktops.is_empty() && keys.is_empty() {
+        let credentials = self.open.all();
+        if accounts.is_empty() && desktops.is_empty() && credentials.is_empty() {
             return HashMap::new();
         }
         let answer = self
@@ -127,16 +127,16 @@ impl Hub {
                 Ok((
                     reads.heads(&accounts)?,
                     reads.claimable(&desktops)?,
-                    reads.revoked(&keys)?,
+                    reads.ended(&credentials)?,
                 ))
             })
             .await;
         // an outage is logged by the store; whoever waits goes on waiting
-        let Ok((heads, claimable, revoked)) = answer else {
+        let Ok((heads, claimable, ended)) = answer else {
             return before;
         };
-        for key in revoked {
-            self.open_keys.revoke(key);
+        for credential in ended {
+            self.open.revoke(credential);
         }
         for desktop in claimable {
             self.topics.notify(Topic::Queued(desktop));
@@ -150,22 +150,36 @@ impl Hub {
         heads
     }
 
-    /// Has it noted when keys were last used. Losing such a note is no harm.
-    async fn note_use(&self, used: Vec<(AccountId, KeyId)>) {
-        let mut by_account: HashMap<AccountId, Vec<KeyId>> = HashMap::new();
-        for (account, key) in used {
-            by_account.entry(account).or_default().push(key);
-        }
-        for (account, keys) in by_account {
-            let request = Request {
-                account,
-                principal: Principal::system(),
-                idempotency: None,
-                command: Command::TouchKeys(keys),
-            };
-            if let Err(error) = self.store.submit(request).await {
-                tracing::debug!(%error, "the last use of some keys was not noted");
+    /// Has it noted when credentials were last used. Losing such a note is no harm.
+    async fn note_use(&self, used: Vec<(AccountId, CredentialId)>) {
+        let mut by_account: HashMap<AccountId, (Vec<KeyId>, Vec<SessionId>)> = HashMap::new();
+        for (account, id) in used {
+            let (keys, sessions) = by_account.entry(account).or_default();
+            match id {
+                CredentialId::Key(key) => keys.push(key),
+                CredentialId::Session(session) => sessions.push(session),
             }
+        }
+        for (account, (keys, sessions)) in by_account {
+            if !keys.is_empty() {
+                self.note(account, Command::TouchKeys(keys)).await;
+            }
+            if !sessions.is_empty() {
+                self.note(account, Command::TouchSessions(sessions)).await;
+            }
+        }
+    }
+
+    async fn note(&self, account: AccountId, command: Command) {
+        let request = Request {
+            account,
+            principal: Principal::system(),
+            session: None,
+            idempotency: None,
+            command,
+        };
+        if let Err(error) = self.store.submit(request).await {
+            tracing::debug!(%error, "the last use of some credentials was not noted");
         }
     }
 

@@ -6,12 +6,12 @@ mod feed;
 mod hub;
 mod logs;
 mod open;
-mod sse;
+pub(crate) mod sse;
 mod topic;
 
 pub(crate) use activity::ActivityStream;
 pub(crate) use hub::Hub;
 pub(crate) use logs::LogStream;
 pub(crate) use open::{Ended, Open};
-pub(crate) use sse::response;
-pub(crate) use topic::Topic;
+pub(crate) use sse::{Source, response};
+pub(crate) use topic::{Signal, Topic};

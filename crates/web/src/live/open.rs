@@ -4,14 +4,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use approval_core::KeyId;
+use store::CredentialId;
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::Place;
 
 /// The credentials of open waits and streams.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct OpenKeys(Arc<Mutex<HashMap<KeyId, Entry>>>);
+pub(crate) struct OpenCredentials(Arc<Mutex<HashMap<CredentialId, Entry>>>);
 
 #[derive(Debug, Default)]
 struct Entry {
@@ -19,46 +19,46 @@ struct Entry {
     uses: usize,
 }
 
-impl OpenKeys {
-    fn watch(&self, key: KeyId) -> Watched {
-        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = keys.entry(key).or_default();
+impl OpenCredentials {
+    fn watch(&self, id: CredentialId) -> Watched {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = open.entry(id).or_default();
         entry.uses += 1;
         Watched {
-            key,
+            id,
             revoked: entry.revoked.clone(),
-            keys: self.clone(),
+            credentials: self.clone(),
         }
     }
 
-    /// Ends everything that is open under `key`.
-    pub(crate) fn revoke(&self, key: KeyId) {
-        let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = keys.get(&key) {
+    /// Ends everything that is open under `id`.
+    pub(crate) fn revoke(&self, id: CredentialId) {
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = open.get(&id) {
             entry.revoked.cancel();
         }
     }
 
-    pub(crate) fn all(&self) -> Vec<KeyId> {
-        let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.keys().copied().collect()
+    pub(crate) fn all(&self) -> Vec<CredentialId> {
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.keys().copied().collect()
     }
 }
 
 #[derive(Debug)]
 struct Watched {
-    key: KeyId,
+    id: CredentialId,
     revoked: CancellationToken,
-    keys: OpenKeys,
+    credentials: OpenCredentials,
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        let mut keys = self.keys.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = keys.get_mut(&self.key) {
+        let mut open = self.credentials.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = open.get_mut(&self.id) {
             entry.uses -= 1;
             if entry.uses == 0 {
-                keys.remove(&self.key);
+                open.remove(&self.id);
             }
         }
     }
@@ -83,13 +83,13 @@ pub(crate) struct Open {
 
 impl Open {
     pub(crate) fn new(
-        keys: &OpenKeys,
-        key: KeyId,
+        credentials: &OpenCredentials,
+        id: CredentialId,
         stopping: CancellationToken,
         place: Place,
     ) -> Self {
         Self {
-            watched: keys.watch(key),
+            watched: credentials.watch(id),
             stopping,
             _place: place,
         }
@@ -111,22 +111,24 @@ impl Open {
 
 #[cfg(test)]
 mod tests {
+    use approval_core::{KeyId, PrincipalId};
+
     use super::*;
     use crate::limits::Limits;
 
     #[actix_web::test]
     async fn a_revocation_ends_what_is_open_under_that_key_only() {
-        let (keys, limits) = (OpenKeys::default(), Limits::new(0));
-        let open = |key| {
-            let place = limits.open(key).expect("a place");
-            Open::new(&keys, key, CancellationToken::new(), place)
+        let (credentials, limits) = (OpenCredentials::default(), Limits::new(0));
+        let open = |id| {
+            let place = limits.open(PrincipalId::System).expect("a place");
+            Open::new(&credentials, id, CancellationToken::new(), place)
         };
-        let [mine, other] = [KeyId::new(), KeyId::new()];
+        let [mine, other] = [KeyId::new(), KeyId::new()].map(CredentialId::Key);
         let opened = [open(mine), open(mine), open(other)];
-        keys.revoke(mine);
+        credentials.revoke(mine);
         assert_eq!(opened.each_ref().map(Open::is_ended), [true, true, false]);
         assert_eq!(opened[0].ended().await, Ended::Revoked);
         drop(opened);
-        assert_eq!(keys.all(), []);
+        assert_eq!(credentials.all(), []);
     }
 }

@@ -39,6 +39,15 @@ pub(crate) fn named(name: &str, data: &impl serde::Serialize) -> Bytes {
     format!("event: {name}\ndata: {}\n\n", json(data)).into()
 }
 
+/// A frame of another type than `message`, with a number to go on from; its data may have lines.
+pub(crate) fn event_of(name: &str, seq: i64, data: &str) -> Bytes {
+    let lines: String = data
+        .split(['\n', '\r'])
+        .map(|line| format!("data: {line}\n"))
+        .collect();
+    format!("id: {seq}\nevent: {name}\n{lines}\n").into()
+}
+
 fn json(data: &impl serde::Serialize) -> String {
     serde_json::to_string(data).unwrap_or_else(|_| "null".to_owned())
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix_web::HttpResponse;
-use approval_core::{DesktopId, Digest, KeyId, Timestamp};
+use approval_core::{DesktopId, Digest, PrincipalId, Timestamp};
 use store::{Answer, Command, random_digest};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -21,17 +21,17 @@ const SEEN_LATELY: i64 = 10;
 
 /// The claims that wait. A newer one of the same key ends the older: its client has gone.
 #[derive(Clone, Default)]
-pub(crate) struct Claims(Arc<Mutex<HashMap<(KeyId, DesktopId), CancellationToken>>>);
+pub(crate) struct Claims(Arc<Mutex<HashMap<(PrincipalId, DesktopId), CancellationToken>>>);
 
 /// A claim's time to wait.
 struct Turn {
-    whose: (KeyId, DesktopId),
+    whose: (PrincipalId, DesktopId),
     superseded: CancellationToken,
     claims: Claims,
 }
 
 impl Claims {
-    fn begin(&self, whose: (KeyId, DesktopId)) -> Turn {
+    fn begin(&self, whose: (PrincipalId, DesktopId)) -> Turn {
         let superseded = CancellationToken::new();
         if let Some(older) = self.lock().insert(whose, superseded.clone()) {
             older.cancel();
@@ -43,7 +43,7 @@ impl Claims {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(KeyId, DesktopId), CancellationToken>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(PrincipalId, DesktopId), CancellationToken>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -61,7 +61,7 @@ impl Drop for Turn {
 /// read.
 pub(crate) async fn claim(call: &Call, desktop: DesktopId, wait: Duration) -> Reply {
     let open = call.open()?;
-    let turn = call.state.claims.begin((call.key(), desktop));
+    let turn = call.state.claims.begin((call.principal().identity.id, desktop));
     let deadline = Instant::now() + wait;
     let mut queued = call.hub().subscribe(Topic::Queued(desktop));
     let nothing = || Ok(HttpResponse::NoContent().finish());
@@ -135,14 +135,16 @@ async fn take(call: &Call, desktop: DesktopId) -> Result<Option<HttpResponse>, F
 
 #[cfg(test)]
 mod tests {
+    use approval_core::KeyId;
+
     use super::*;
 
     #[test]
     fn a_newer_claim_of_the_same_key_ends_the_older() {
         let claims = Claims::default();
-        let mine = (KeyId::new(), DesktopId::new());
+        let mine = (PrincipalId::Key(KeyId::new()), DesktopId::new());
         let older = claims.begin(mine);
-        let other = claims.begin((KeyId::new(), mine.1));
+        let other = claims.begin((PrincipalId::Key(KeyId::new()), mine.1));
         let newer = claims.begin(mine);
         assert!(older.superseded.is_cancelled());
         assert!(!other.superseded.is_cancelled());

@@ -1,0 +1,431 @@
+//! What an attempt left behind, made safe to look at: output, log, changed files. A page shows a
+//! bounded part of each and says how much it leaves out; the whole is a download.
+
+use std::collections::HashMap;
+
+use approval_core::{LogStream, Status};
+use store::{FileSummary, FileView, LogEnds, LogLine, TaskPage};
+
+use super::fields::Fields;
+use super::translate::{callouts, change, mode_callouts, task_address};
+use super::view::files::{Callout, FileDiffView, FileEntry, Files};
+use super::view::logs::{Chunk, Gap, Hit, Hits, Logs, Stream};
+use super::view::task::Output;
+use super::view::words::{count, number};
+use crate::call::Call;
+use crate::problem::Failure;
+use crate::show::{self, Ansi, DiffLimits, FileDiff};
+
+/// Bytes of the output that a page shows.
+const OUTPUT: usize = 256 * 1024;
+/// Bytes of the log that a page shows from the start, and from the end.
+const LOG_END: i64 = 128 * 1024;
+/// Bytes of the log that a search looks through: all that is kept.
+const SEARCHED: i64 = 8 * 1024 * 1024;
+/// Lines that a search shows.
+const HITS: usize = 200;
+/// Characters around a match in a long line.
+const CONTEXT: usize = 200;
+/// Bytes of the end of the log in which a phone finds its last lines, and how many those are.
+const LAST_BYTES: i64 = 16 * 1024;
+const LAST_LINES: usize = 20;
+/// Bytes of diffs of a page, and files in the list beside them.
+const DIFFS: i64 = 256 * 1024;
+const LISTED: i64 = 1_000;
+/// Rows of a diff that a page shows, and those that a phone shows before the tabs.
+const DIFF_ROWS: usize = 3_000;
+const SUMMARY_ROWS: usize = 60;
+
+/// What the agent says it did.
+pub(super) async fn output(call: &Call, page: &TaskPage) -> Result<Output, Failure> {
+    let state = &page.task.state;
+    let (id, attempt) = (state.id, state.attempt);
+    let output = call.read(move |reads| reads.output(id, attempt)).await?;
+    let shown = output.get(..OUTPUT).unwrap_or(&output);
+    Ok(Output {
+        text: Ansi::new().feed(shown),
+        bytes: length(output.len()),
+        hidden_bytes: length(output.len() - shown.len()),
+        // without a named output it is made of the log, whose middle may be gone
+        truncated: page.log.dropped_bytes > 0,
+        raw: download(page, "output"),
+    })
+}
+
+/// The log, and the number of the last entry in it, -1 for none.
+pub(super) async fn logs(
+    call: &Call,
+    page: &TaskPage,
+    query: &Fields,
+) -> Result<(Logs, i64), Failure> {
+    let ends = read_ends(call, page, LOG_END, LOG_END).await?;
+    let last = ends.tail.last().or(ends.head.last()).map_or(-1, |line| line.seq);
+    let mut pens = Pens::default();
+    let head = pens.chunks(&ends.head);
+    // what lies between may have changed the colours
+    let mut pens_of_tail = if ends.between_bytes + ends.dropped_bytes > 0 {
+        Pens::default()
+    } else {
+        std::mem::take(&mut pens)
+    };
+    let tail = pens_of_tail.chunks(&ends.tail);
+    let needle = query.owned("q");
+    let logs = Logs {
+        task_id: page.task.state.id.to_string(),
+        head,
+        gap: gap(&ends),
+        tail,
+        entries: page.log.entries,
+        bytes: page.log.kept_bytes,
+        escapes: pens.escapes + pens_of_tail.escapes,
+        streaming: page.task.state.status == Status::Running,
+        hits: if needle.is_empty() { None } else { Some(search(call, page, &needle).await?) },
+        query: needle,
+        raw: download(page, "logs"),
+    };
+    Ok((logs, last))
+}
+
+/// The last lines of the log, for a phone.
+pub(super) async fn last_lines(call: &Call, page: &TaskPage) -> Result<Vec<Chunk>, Failure> {
+    let ends = read_ends(call, page, 0, LAST_BYTES).await?;
+    let lines = if ends.tail.is_empty() { ends.head } else { ends.tail };
+    Ok(Pens::default().chunks(&last_of(lines)))
+}
+
+/// The entries that hold the last lines, the first of them cut to where these begin.
+fn last_of(entries: Vec<LogLine>) -> Vec<LogLine> {
+    let mut wanted = LAST_LINES;
+    let mut kept = Vec::new();
+    for mut entry in entries.into_iter().rev() {
+        let ends_line = entry.bytes.last() == Some(&b'\n') && kept.is_empty();
+        let body = entry.bytes.len() - usize::from(ends_line);
+        let breaks = entry.bytes.iter().take(body).enumerate().rev();
+        let cut = breaks.filter(|(_, byte)| **byte == b'\n').nth(wanted - 1);
+        let lines = entry.bytes.iter().take(body).filter(|byte| **byte == b'\n').count();
+        if let Some((at, _)) = cut {
+            entry.bytes.drain(..=at);
+            kept.push(entry);
+            break;
+        }
+        wanted -= lines;
+        kept.push(entry);
+    }
+    kept.reverse();
+    kept
+}
+
+async fn read_ends(
+    call: &Call,
+    page: &TaskPage,
+    head: i64,
+    tail: i64,
+) -> Result<LogEnds, Failure> {
+    let state = &page.task.state;
+    let (id, attempt) = (state.id, state.attempt);
+    call.read(move |reads| reads.log_ends(id, attempt, head, tail)).await
+}
+
+fn gap(ends: &LogEnds) -> Option<Gap> {
+    (ends.between_bytes + ends.dropped_bytes > 0).then_some(Gap {
+        kept: ends.between_bytes,
+        dropped: ends.dropped_bytes,
+    })
+}
+
+/// Draws the entries of a log, each stream with its own colours.
+#[derive(Default)]
+pub(super) struct Pens {
+    stdout: Ansi,
+    stderr: Ansi,
+    agent: Ansi,
+    pub(super) escapes: usize,
+}
+
+impl Pens {
+    pub(super) fn chunks(&mut self, lines: &[LogLine]) -> Vec<Chunk> {
+        lines.iter().map(|line| self.chunk(line)).collect()
+    }
+
+    fn chunk(&mut self, line: &LogLine) -> Chunk {
+        let (pen, stream) = match line.stream {
+            LogStream::Stdout => (&mut self.stdout, Stream::Stdout),
+            LogStream::Stderr => (&mut self.stderr, Stream::Stderr),
+            LogStream::Agent => (&mut self.agent, Stream::Agent),
+        };
+        let shown = pen.feed(&line.bytes);
+        self.escapes += shown.escapes;
+        Chunk {
+            stream,
+            at: line.at.to_string(),
+            runs: shown.runs,
+        }
+    }
+}
+
+/// Looks for `needle`, without regard to case, in everything that is kept of the log.
+async fn search(call: &Call, page: &TaskPage, needle: &str) -> Result<Hits, Failure> {
+    let all = read_ends(call, page, SEARCHED, SEARCHED).await?;
+    let needle = needle.to_lowercase();
+    let found = actix_web::web::block(move || find(&all, &needle));
+    found.await.map_err(|_| Failure::internal())
+}
+
+fn find(ends: &LogEnds, needle: &str) -> Hits {
+    let mut hits = Hits {
+        count: 0,
+        lines: Vec::new(),
+        searched: None,
+    };
+    let mut line_number = 0;
+    for (stream, line) in lines(ends) {
+        line_number += 1;
+        let text = String::from_utf8_lossy(&line);
+        if !text.to_lowercase().contains(needle) {
+            continue;
+        }
+        hits.count += 1;
+        if hits.lines.len() < HITS {
+            hits.lines.push(Hit {
+                line: line_number,
+                stream,
+                runs: marked(&text, needle),
+            });
+        }
+    }
+    hits
+}
+
+/// The lines of the log: entries of one stream one after the other form lines.
+fn lines(ends: &LogEnds) -> Vec<(Stream, Vec<u8>)> {
+    let mut open: HashMap<&'static str, (Stream, Vec<u8>)> = HashMap::new();
+    let mut lines = Vec::new();
+    for entry in ends.head.iter().chain(&ends.tail) {
+        let stream = match entry.stream {
+            LogStream::Stdout => Stream::Stdout,
+            LogStream::Stderr => Stream::Stderr,
+            LogStream::Agent => Stream::Agent,
+        };
+        for piece in entry.bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (_, line) = open.entry(stream.code()).or_insert((stream, Vec::new()));
+            line.extend_from_slice(piece);
+            if line.pop_if(|byte| *byte == b'\n').is_some() {
+                lines.push((stream, std::mem::take(line)));
+            }
+        }
+    }
+    lines.extend(open.into_values().filter(|(_, line)| !line.is_empty()));
+    lines
+}
+
+/// The part of a line around its first match, the match marked.
+fn marked(text: &str, needle: &str) -> Vec<show::Run> {
+    let lower = text.to_lowercase();
+    let at = lower.find(needle).unwrap_or_default();
+    // lower case may have another length: then nothing is marked, but the line is shown
+    let (Some(before), Some(hit), Some(after)) =
+        (text.get(..at), text.get(at..at + needle.len()), text.get(at + needle.len()..))
+    else {
+        return Ansi::new().feed(text.as_bytes()).runs;
+    };
+    let skipped = before.chars().count().saturating_sub(CONTEXT);
+    let before: String = before.chars().skip(skipped).collect();
+    let after: String = after.chars().take(CONTEXT).collect();
+    let mut runs = show::line(&before).runs;
+    runs.extend(show::line(hit).runs.into_iter().map(|run| show::Run {
+        class: "mark".into(),
+        ..run
+    }));
+    runs.extend(show::line(&after).runs);
+    runs
+}
+
+/// The changed files: a list of them, and diffs page by page.
+pub(super) async fn files(
+    call: &Call,
+    page: &TaskPage,
+    query: &Fields,
+) -> Result<Files, Failure> {
+    let state = &page.task.state;
+    let (id, attempt) = (state.id, state.attempt);
+    let after: Option<i64> = query.parsed("after");
+    let (list, diffs) = call
+        .read(move |reads| {
+            let list = reads.file_list(id, attempt, None, LISTED)?;
+            Ok((list, reads.file_diffs(id, attempt, after, DIFFS)?))
+        })
+        .await?;
+    let split = query.text("view") == Some("split");
+    let shown: Vec<FileDiffView> = diffs.items.iter().map(|f| file(page, f, DIFF_ROWS)).collect();
+    let address = |after: Option<&str>| files_address(page, split, after);
+    let here: Vec<i64> = shown.iter().map(|file| file.n).collect();
+    let mut before = None;
+    let list_entries = list.items.iter().map(|summary| {
+        let entry = entry(page, summary, split, &here, before);
+        before = Some(summary.n);
+        entry
+    });
+    Ok(Files {
+        task_id: id.to_string(),
+        split,
+        list: list_entries.collect(),
+        total: list.total,
+        list_more: list.total - length(list.items.len()),
+        escapes: shown.iter().filter_map(|f| f.diff.as_ref()).map(|d| d.escapes).sum(),
+        diffs: shown,
+        next: diffs.next.as_deref().map(|next| address(Some(next))),
+        first: after.is_some().then(|| address(None)),
+    })
+}
+
+fn files_address(page: &TaskPage, split: bool, after: Option<&str>) -> String {
+    let task = task_address(page.task.state.id);
+    let view = if split { "&view=split" } else { "" };
+    let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+    format!("{task}?tab=files{view}{after}")
+}
+
+/// An entry of the list. It leads to the diff on this page, or to the page that begins with it.
+fn entry(
+    page: &TaskPage,
+    file: &FileSummary,
+    split: bool,
+    here: &[i64],
+    before: Option<i64>,
+) -> FileEntry {
+    let anchor = format!("#file-{}", file.n);
+    let href = if here.contains(&file.n) {
+        anchor
+    } else {
+        let before = before.map(|n| n.to_string());
+        format!("{}{anchor}", files_address(page, split, before.as_deref()))
+    };
+    let mut callouts = mode_callouts(file.old_mode.as_deref(), file.mode.as_deref());
+    if file.truncated {
+        callouts.push(Callout::Truncated);
+    }
+    FileEntry {
+        n: file.n,
+        href,
+        path: path(&file.path),
+        change: change(file.change),
+        added: file.added,
+        removed: file.removed,
+        callouts,
+    }
+}
+
+/// The first file that has a diff, for a phone.
+pub(super) async fn first_diff(
+    call: &Call,
+    page: &TaskPage,
+) -> Result<Option<FileDiffView>, Failure> {
+    let state = &page.task.state;
+    let (id, attempt) = (state.id, state.attempt);
+    if page.summary.files == 0 {
+        return Ok(None);
+    }
+    let files = call.read(move |reads| reads.file_diffs(id, attempt, None, DIFFS)).await?;
+    let first = files.items.iter().find(|file| file.diff.is_some());
+    Ok(first.map(|first| file(page, first, SUMMARY_ROWS)))
+}
+
+fn file(page: &TaskPage, file: &FileView, rows: usize) -> FileDiffView {
+    let limits = DiffLimits {
+        rows,
+        ..DiffLimits::default()
+    };
+    let diff = file.diff.as_deref().map(|diff| show::diff(diff, limits));
+    let is_binary = diff.as_ref().is_some_and(|diff| diff.is_binary);
+    let escapes = diff.as_ref().map_or(0, |diff| diff.escapes);
+    FileDiffView {
+        n: file.n,
+        path: path(&file.path),
+        old_path: file.old_path.as_deref().map(path),
+        change: change(file.change),
+        callouts: callouts(file, is_binary, escapes),
+        added: diff.as_ref().map(|diff| length(diff.added)),
+        removed: diff.as_ref().map(|diff| length(diff.removed)),
+        note: note(diff.as_ref()),
+        raw: file.content.is_some().then(|| download(page, &format!("files/{}/raw", file.n))),
+        raw_diff: None,
+        diff,
+    }
+}
+
+/// Why there is nothing to see, or how much of it is hidden.
+fn note(diff: Option<&FileDiff>) -> Option<String> {
+    let Some(diff) = diff else {
+        return Some("The desktop sent no diff of this file.".to_owned());
+    };
+    (diff.hidden_rows > 0).then(|| {
+        let rows = count(diff.hidden_rows, "line is", "lines are");
+        format!("{rows} not shown here: the diff has {} bytes more.", number(length(diff.hidden_bytes)))
+    })
+}
+
+/// A path with everything invisible drawn; bytes that are not UTF-8 too.
+fn path(bytes: &[u8]) -> show::Shown {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => show::line(text),
+        Err(_) => show::bytes(bytes),
+    }
+}
+
+/// The call of the REST API that gives the whole.
+fn download(page: &TaskPage, what: &str) -> String {
+    format!("/api/mission-control/tasks/{}/{what}", page.task.state.id)
+}
+
+fn length(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use approval_core::Timestamp;
+
+    use super::*;
+
+    fn entry(seq: i64, text: &str) -> LogLine {
+        LogLine {
+            seq,
+            stream: LogStream::Stdout,
+            at: Timestamp::from_micros(0),
+            bytes: text.as_bytes().to_vec(),
+        }
+    }
+
+    fn text_of(entries: &[LogLine]) -> String {
+        let bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.bytes.clone()).collect();
+        String::from_utf8(bytes).expect("text")
+    }
+
+    #[test]
+    fn the_last_twenty_lines_are_found_across_entries() {
+        let all: String = (0..50).map(|n| format!("line {n}\n")).collect();
+        let wanted: String = (30..50).map(|n| format!("line {n}\n")).collect();
+        for size in [1, 7, 64, 1_000] {
+            let pieces = all.as_bytes().chunks(size).enumerate();
+            let entries = pieces.map(|(n, piece)| {
+                entry(length(n), std::str::from_utf8(piece).expect("text"))
+            });
+            assert_eq!(text_of(&last_of(entries.collect())), wanted, "{size}");
+        }
+        assert_eq!(text_of(&last_of(vec![entry(0, "a\nb")])), "a\nb");
+    }
+
+    #[test]
+    fn a_search_finds_lines_that_entries_tear_apart() {
+        let ends = LogEnds {
+            head: vec![entry(0, "one\ntwo DEP"), entry(1, "LOYED ok\nthree")],
+            ..LogEnds::default()
+        };
+        let hits = find(&ends, "deployed");
+        assert_eq!(hits.count, 1);
+        assert_eq!(hits.lines[0].line, 2);
+        let marked: Vec<_> = hits.lines[0].runs.iter().map(|r| (&*r.class, &*r.text)).collect();
+        assert_eq!(marked, [("", "two "), ("mark", "DEPLOYED"), ("", " ok")]);
+        assert_eq!(find(&ends, "absent").count, 0);
+    }
+}

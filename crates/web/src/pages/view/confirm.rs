@@ -1,0 +1,47 @@
+//! A question before something that cannot be undone: cancel a task, remove a desktop, revoke a
+//! key, sign out everywhere.
+
+use askama::Template;
+
+use super::{Frame, Nav};
+use crate::show::Shown;
+
+/// The page.
+#[derive(Template)]
+#[template(path = "confirm.html")]
+pub struct ConfirmPage {
+    pub frame: Frame,
+    pub confirm: Confirm,
+}
+
+/// The content of the dialog.
+#[derive(Template)]
+#[template(path = "confirm_dialog.html")]
+pub struct ConfirmDialog {
+    pub confirm: Confirm,
+}
+
+/// The question.
+#[derive(Clone, Debug)]
+pub struct Confirm {
+    /// `Cancel this task?`
+    pub question: &'static str,
+    /// What it is about, one line.
+    pub subject: Shown,
+    /// What follows from it, a sentence each.
+    pub consequences: Vec<String>,
+    /// The name of the button, `Cancel task`.
+    pub button: &'static str,
+    /// Where the form goes.
+    pub action: String,
+    /// Where **Back** leads without script.
+    pub back: String,
+    pub error: Option<String>,
+}
+
+impl Confirm {
+    /// For the frame of the page.
+    pub fn frame(&self, frame: Frame, nav: Nav) -> Frame {
+        Frame { title: self.question.to_owned(), nav, ..frame }
+    }
+}
