@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::shell::{Failure, Shell, cargo};
 use crate::steps::Steps;
-use crate::{layers, openapi, tools};
+use crate::{layers, openapi, tools, vendor_assets};
 
 /// Check format, lints, dependencies, layers and documents, then run the README's test command
 #[derive(Args)]
@@ -38,6 +38,7 @@ pub fn run(shell: &Shell, _: &Options) -> Result<(), Failure> {
         shell.run(doc.env("RUSTDOCFLAGS", "-D warnings"))
     })?;
     steps.step("docs/openapi.json", || openapi::check(shell))?;
+    steps.step("vendored assets", || vendor_assets::check(shell))?;
     let mut test = steps.step("the README's test command", || {
         readme_test_command(&shell.read("README.md")?)
     })?;

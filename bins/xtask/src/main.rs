@@ -2,6 +2,7 @@
 //! module a command; the others are what the commands share.
 
 mod bench;
+mod browser;
 mod ci;
 mod layers;
 mod openapi;
@@ -10,6 +11,7 @@ mod shell;
 mod steps;
 mod test;
 mod tools;
+mod vendor_assets;
 
 use std::process::ExitCode;
 
@@ -32,6 +34,7 @@ enum Command {
     Bench(bench::Options),
     Layers(layers::Options),
     Openapi(openapi::Options),
+    VendorAssets(vendor_assets::Options),
 }
 
 fn main() -> ExitCode {
@@ -53,5 +56,6 @@ fn perform(command: &Command) -> Result<(), Failure> {
         Command::Bench(options) => bench::run(&shell, options),
         Command::Layers(_) => layers::check(&shell),
         Command::Openapi(options) => openapi::run(&shell, options),
+        Command::VendorAssets(options) => vendor_assets::run(&shell, options),
     }
 }

@@ -5,6 +5,7 @@ use std::process::Command;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
+use crate::browser;
 use crate::postgres::{self, Cluster, Purpose};
 use crate::shell::{Failure, Shell, cargo};
 use crate::steps::Steps;
@@ -12,7 +13,8 @@ use crate::steps::Steps;
 /// Run every test, doctests included, with a private PostgreSQL server
 ///
 /// Starts a PostgreSQL server of its own in a temporary directory (installing Debian's package when
-/// it is missing and we are root), builds the programs, runs the tests and removes the server.
+/// it is missing and we are root), has a browser (Debian's Chromium, in the same way) and what drives it
+/// ready, builds the programs, runs the tests and removes the server.
 /// Without PostgreSQL it runs what it can, and its last line says what it skipped.
 #[derive(Args)]
 pub struct Options {
@@ -40,6 +42,7 @@ pub fn run(shell: &Shell, options: &Options) -> Result<(), Failure> {
         }
     };
 
+    steps.step("browser and its packages", || browser::prepare(shell))?;
     // Some tests start the programs of other crates, which cargo builds only when asked to.
     steps.step("build the programs", || {
         shell.run(&mut cargo(["build", "--workspace", "--bins"]))

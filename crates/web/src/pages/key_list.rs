@@ -69,7 +69,8 @@ pub(crate) async fn create(call: Call, form: Form) -> Reply {
 
 fn wish(fields: &Fields) -> Result<KeyRequest, Refusal> {
     let kind: KeyKind = kind_of(fields);
-    let capabilities = fields.all("capability").filter_map(|word| word.parse().ok()).collect();
+    let capabilities: Vec<Capability> =
+        fields.all("capability").filter_map(|word| word.parse().ok()).collect();
     let desktop = match kind {
         KeyKind::Agent => {
             Some(id_in_body(Invalid::Key, "desktopId", &fields.owned("desktopId"))?)
@@ -79,7 +80,8 @@ fn wish(fields: &Fields) -> Result<KeyRequest, Refusal> {
     Ok(KeyRequest {
         name: fields.owned("name").trim().to_owned(),
         kind,
-        capabilities: Some(capabilities),
+        // none ticked: all that the kind may have
+        capabilities: (!capabilities.is_empty()).then_some(capabilities),
         desktop,
     })
 }
@@ -166,14 +168,12 @@ fn form_of(
     error: Option<String>,
 ) -> KeyForm {
     let chosen: Option<DesktopId> = fields.parsed("desktopId");
-    let is_first = error.is_none();
     let has = |capability: &Capability| call.principal().require(*capability).is_ok();
     let offered = Capability::ALL.iter().filter(|c| has(c));
     let capabilities = offered.map(|capability| CapabilityChoice {
         code: capability.as_str(),
         label: label(*capability),
-        checked: fields.all("capability").any(|word| word == capability.as_str())
-            || (is_first && *capability == Capability::TasksRead),
+        checked: fields.all("capability").any(|word| word == capability.as_str()),
     });
     KeyForm {
         idempotency_key: new_key(),
