@@ -430,6 +430,10 @@ pub struct TaskPage {
     pub desktop_removed: bool,
     /// The unfinished tasks it waits for.
     pub blocked: Vec<Dependent>,
+    /// The task this one is a retry of.
+    pub retry_of: Option<Dependent>,
+    /// The task that is its retry.
+    pub retried_by: Option<Dependent>,
     /// What starts by itself once this task is done.
     pub releases: Vec<Dependent>,
     /// The names of their desktops.

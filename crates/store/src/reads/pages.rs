@@ -11,7 +11,9 @@ use crate::connection::{Conn, on_db};
 use crate::fault::{Fault, stored};
 use crate::pool::ReadError;
 use crate::rows::small;
-use crate::schema::{approvals as approval_rows, files, task_contents, tasks};
+use crate::schema::{
+    approvals as approval_rows, desktops, files, principals, task_contents, tasks,
+};
 use crate::views::{ApprovalView, ChangeSummary, Dependent, Page, TaskPage};
 use crate::writer::load;
 use crate::writer::world::World;
@@ -39,6 +41,8 @@ impl Reads<'_> {
             let attempt = task.state.attempt;
             Ok(Some(TaskPage {
                 blocked: behind(&world, &task.blocked_by),
+                retry_of: behind(&world, task.state.retry_of.as_slice()).pop(),
+                retried_by: behind(&world, task.state.retried_by.as_slice()).pop(),
                 releases: releases(&world, id),
                 desktop_names: desktop_names(&world),
                 summary: summaries(conn, &[(id, attempt, task.state.exit_code)])?
@@ -127,6 +131,29 @@ impl Reads<'_> {
             .into_iter()
             .map(|(id, title)| Ok((stored(&id)?, title)));
         Ok(titles.collect::<Result<_, Fault>>()?)
+    }
+}
+
+impl Reads<'_> {
+    /// The names of some people, keys and desktops, removed ones too.
+    pub fn names(
+        &mut self,
+        account: AccountId,
+        ids: &[String],
+    ) -> Result<HashMap<String, String>, ReadError> {
+        self.snapshot(|conn| {
+            let actors: Vec<(String, String)> = on_db!(conn, |c| principals::table
+                .filter(principals::account_id.eq(account.to_string()))
+                .filter(principals::id.eq_any(ids))
+                .select((principals::id, principals::name))
+                .load(c))?;
+            let desktops: Vec<(String, String)> = on_db!(conn, |c| desktops::table
+                .filter(desktops::account_id.eq(account.to_string()))
+                .filter(desktops::id.eq_any(ids))
+                .select((desktops::id, desktops::name))
+                .load(c))?;
+            Ok(actors.into_iter().chain(desktops).collect())
+        })
     }
 }
 

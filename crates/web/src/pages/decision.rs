@@ -28,7 +28,17 @@ pub(crate) async fn confirm(call: Call, id: Id<TaskId>, query: Fields) -> Reply 
     if task.task.state.status != Status::Review {
         return show_decided(&call, &task, None).await;
     }
-    ask(&call, StatusCode::OK, &task, &query, None).await
+    ask(&call, StatusCode::OK, &task, &query, changed(&task, &query)).await
+}
+
+const CHANGED: &str = "The evidence has changed since you looked. What is shown now is what you would \
+                       decide about: look again before you do.";
+
+/// Whether the page that asks showed other evidence than there is now.
+fn changed(page: &TaskPage, query: &Fields) -> Option<String> {
+    let seen = query.text("evidenceSha256")?;
+    let sealed = page.task.state.evidence_sha256?.to_string();
+    (seen != sealed).then(|| CHANGED.to_owned())
 }
 
 /// Decides, by the same command as REST.
@@ -66,9 +76,7 @@ async fn explain(call: &Call, id: TaskId, fields: &Fields, failure: Failure) -> 
         }
         Some(Code::EvidenceMismatch) => {
             let task = read(call, id).await?;
-            let error = "The evidence has changed since you looked. What is shown now is what you \
-                         would decide about: look again before you do.";
-            ask(call, failure.status(), &task, fields, Some(error.to_owned())).await
+            ask(call, failure.status(), &task, fields, Some(CHANGED.to_owned())).await
         }
         Some(Code::InvalidDecision | Code::EvidenceRequired) => {
             let task = read(call, id).await?;

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use approval_core::{PrincipalId, Status, TaskId};
+use approval_core::{AccountId, PrincipalId, Status, TaskId};
 use serde_json::Value;
-use store::ActivityRow;
+use store::{ActivityRow, ReadError, Reads};
 
 use super::translate::{actor, status, task_address, when};
 use super::view::TaskLink;
@@ -23,22 +23,36 @@ pub(super) async fn of_task(call: &Call, task: TaskId) -> Result<Vec<Event>, Fai
     let rows = call
         .read(move |reads| reads.activity_of_task(account, task, HISTORY))
         .await?;
-    Ok(in_words(call, &rows, &HashMap::new()))
+    Ok(in_words(call, &rows, &Names::default()))
 }
 
-/// Rows with the titles of the tasks they are about.
-pub(super) fn in_words(
-    call: &Call,
+/// What rows are about, by name.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    titles: HashMap<TaskId, String>,
+    /// Of keys and desktops.
+    subjects: HashMap<String, String>,
+}
+
+/// Looks up what rows are about.
+pub(super) fn names(
+    reads: &mut Reads<'_>,
+    account: AccountId,
     rows: &[ActivityRow],
-    titles: &HashMap<TaskId, String>,
-) -> Vec<Event> {
-    let reader = call.principal().identity.id;
-    rows.iter().map(|row| event(row, titles, reader)).collect()
+) -> Result<Names, ReadError> {
+    let payloads: Vec<Value> = rows.iter().map(payload).collect();
+    let tasks: Vec<TaskId> = payloads.iter().filter_map(task_of).collect();
+    let subjects = payloads.iter().filter_map(subject_of).map(ToOwned::to_owned);
+    Ok(Names {
+        titles: reads.titles(account, &tasks)?,
+        subjects: reads.names(account, &subjects.collect::<Vec<_>>())?,
+    })
 }
 
-/// The tasks that rows are about.
-pub(super) fn tasks(rows: &[ActivityRow]) -> Vec<TaskId> {
-    rows.iter().filter_map(|row| task_of(&payload(row))).collect()
+/// Rows in words.
+pub(super) fn in_words(call: &Call, rows: &[ActivityRow], names: &Names) -> Vec<Event> {
+    let reader = call.principal().identity.id;
+    rows.iter().map(|row| event(row, names, reader)).collect()
 }
 
 fn payload(row: &ActivityRow) -> Value {
@@ -49,27 +63,31 @@ fn task_of(payload: &Value) -> Option<TaskId> {
     payload["taskId"].as_str()?.parse().ok()
 }
 
-fn event(
-    row: &ActivityRow,
-    titles: &HashMap<TaskId, String>,
-    reader: PrincipalId,
-) -> Event {
+fn event(row: &ActivityRow, names: &Names, reader: PrincipalId) -> Event {
     let payload = payload(row);
     let (mark, verb, note) = words(&row.kind, &payload);
-    let subject = ["desktopId", "keyId"].iter().find_map(|name| payload[*name].as_str());
-    let is_about_task = payload["taskId"].is_string();
+    let subject = subject_of(&payload);
+    let subject = subject.map(|id| names.subjects.get(id).map_or(id, String::as_str));
     Event {
         seq: row.seq,
         code: row.kind.clone(),
         mark,
         actor: actor(&row.actor, reader),
         verb: verb.to_owned(),
-        task: task_of(&payload).and_then(|task| link(task, &payload, titles)),
-        subject: subject.filter(|_| !is_about_task).map(show::line),
+        task: task_of(&payload).and_then(|task| link(task, &payload, &names.titles)),
+        subject: subject.map(show::line),
         note,
         at: when(row.at, clock::now()),
         hash: row.hash.clone(),
     }
+}
+
+/// The key or desktop that a row is about, if it is not about a task.
+fn subject_of(payload: &Value) -> Option<&str> {
+    if payload["taskId"].is_string() {
+        return None;
+    }
+    ["keyId", "desktopId"].iter().find_map(|name| payload[*name].as_str())
 }
 
 fn link(task: TaskId, payload: &Value, titles: &HashMap<TaskId, String>) -> Option<TaskLink> {

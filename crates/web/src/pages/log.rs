@@ -59,11 +59,11 @@ async fn read(call: &Call, query: &Fields) -> Result<ActivityLog, Failure> {
     let account = call.account();
     let before: Option<i64> = query.parsed("before");
     let kind = kind(query).filter(|kind| !kind.is_empty());
-    let (rows, titles) = call
+    let (rows, names) = call
         .read(move |reads| {
             let rows: Rows = reads.activity_before(account, before, kind, LENGTH)?;
-            let titles = reads.titles(account, &events::tasks(&rows.rows))?;
-            Ok((rows, titles))
+            let names = events::names(reads, account, &rows.rows)?;
+            Ok((rows, names))
         })
         .await?;
     let chosen = kind.map(|kind| format!("?type={kind}")).unwrap_or_default();
@@ -74,7 +74,7 @@ async fn read(call: &Call, query: &Fields) -> Result<ActivityLog, Failure> {
     };
     Ok(ActivityLog {
         live,
-        events: events::in_words(call, &rows.rows, &titles),
+        events: events::in_words(call, &rows.rows, &names),
         older: rows.next.map(|seq| older(kind, seq)),
         is_filtered: kind.is_some(),
     })

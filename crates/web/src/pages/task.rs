@@ -15,7 +15,7 @@ use super::translate::{
 use super::view::task::{
     Actions, Facts, Feedback, LogFact, Next, Summary, Tab, TaskFacts, TaskPage as Page,
 };
-use super::view::{Gate, Nav, TaskLink};
+use super::view::{Gate, Nav};
 use crate::call::Call;
 use crate::clock;
 use crate::problem::{Failure, Reply};
@@ -65,7 +65,7 @@ pub(super) async fn read(call: &Call, id: TaskId) -> Result<TaskPage, Failure> {
 
 /// A title for the tab of the browser, with everything invisible drawn.
 fn tab_title(title: &str) -> String {
-    short(title).runs.into_iter().map(|run| run.text.to_string()).collect()
+    short(title).text()
 }
 
 async fn summary(call: &Call, task: &TaskPage) -> Result<Summary, Failure> {
@@ -111,8 +111,8 @@ fn facts_of(call: &Call, page: &TaskPage) -> Facts {
         releases: releases(page),
         feedback: page.task.prior_feedback.iter().map(|f| feedback(call, f)).collect(),
         decision: page.task.review.as_ref().and_then(|review| decision(review, reader, now)),
-        retry_of: state.retry_of.map(|id| retry_link(id, "the task before")),
-        retried_by: state.retried_by.map(|id| retry_link(id, "the retry")),
+        retry_of: page.retry_of.as_ref().map(link),
+        retried_by: page.retried_by.as_ref().map(link),
         actions: actions(call, page),
         next: next(page),
         others_pending: others_pending(page),
@@ -153,14 +153,6 @@ pub(super) fn feedback(call: &Call, prior: &PriorFeedback) -> Feedback {
         by: actor(&prior.decided.by, call.principal().identity.id),
         at: when(prior.decided.at, clock::now()),
         href: task_address(prior.task),
-    }
-}
-
-fn retry_link(id: TaskId, words: &str) -> TaskLink {
-    TaskLink {
-        href: task_address(id),
-        title: show::line(words),
-        status: super::view::Status::Failed,
     }
 }
 

@@ -188,7 +188,7 @@ fn is_executable(mode: &str) -> bool {
 
 /// A mode as text without anything invisible.
 fn plain(mode: &str) -> String {
-    show::line(mode).runs.into_iter().map(|run| run.text.to_string()).collect()
+    show::line(mode).text()
 }
 
 /// The same for the file as it was uploaded.
