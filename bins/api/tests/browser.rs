@@ -1,9 +1,9 @@
 //! The dashboard in a real browser: each file `browser/*.test.mjs`, on both engines, against the real
 //! server. `cargo xtask test` installs what this needs.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::io::Write as _;
 
 use test_support::server::{Server, program};
 use test_support::{Engine, TestDb};

@@ -116,11 +116,12 @@ async fn the_first_start_prints_address_and_key_and_the_second_where_to_look() {
     });
     let said = first.stdout();
     let lines: Vec<&str> = said.lines().collect();
-    assert_eq!(
-        lines[..2],
-        [format!("Listening on {url}"), format!("API key: {key}")]
-    );
-    assert_eq!(said.matches(&url).count(), 1, "{said}");
+    assert_eq!(lines[0], format!("Listening on {url}"));
+    let token = lines[1].strip_prefix(&format!("Sign-in: {url}/sign-in#"));
+    let token = token.expect("a link");
+    assert!(token.len() == 64 && token.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    assert_eq!(lines[2], format!("API key: {key}"));
+    assert_eq!(said.matches("Listening on").count(), 1, "{said}");
     assert!(key.starts_with("csk_human_"));
     assert_eq!(said.matches("csk_").count(), 1, "{said}");
 
@@ -132,7 +133,11 @@ async fn the_first_start_prints_address_and_key_and_the_second_where_to_look() {
 
     let first = home.server.process();
     assert_eq!(first.terminate().code(), Some(0));
-    assert!(!first.stderr().contains("csk_"), "{}", first.stderr());
+    let logged = first.stderr();
+    assert!(
+        !logged.contains("csk_") && !logged.contains(token),
+        "{logged}"
+    );
 
     home.restart();
     let second = home.server.process();
@@ -141,6 +146,10 @@ async fn the_first_start_prints_address_and_key_and_the_second_where_to_look() {
     assert!(said.starts_with("Listening on http://127.0.0.1:"), "{said}");
     assert!(said.contains("api key create"), "where to look: {said}");
     assert!(!said.contains("csk_"), "{said}");
+    assert!(
+        said.contains("\nSign-in: ") && !said.contains(token),
+        "{said}"
+    );
     assert_eq!(home.owner.get(TASKS).await.is(200), json!([]));
     assert_eq!(home.server.process().terminate().code(), Some(0));
 }

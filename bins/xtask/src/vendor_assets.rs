@@ -72,7 +72,10 @@ pub fn check(shell: &Shell) -> Result<(), Failure> {
     }
     for path in files(&shell.path(DIRECTORY))? {
         if !listed.contains(&path) {
-            return Err(Failure::Check(format!("{} is not in {MANIFEST}", path.display())));
+            return Err(Failure::Check(format!(
+                "{} is not in {MANIFEST}",
+                path.display()
+            )));
         }
     }
     if shell.read(SPRITE)? == sprite(shell, &manifest)? {
@@ -97,10 +100,15 @@ fn unpack(shell: &Shell, package: &Value, target: &Path) -> Result<std::path::Pa
     })?;
     let name = format!("{}@{}", text(package, "npm"), text(package, "version"));
     let mut pack = Command::new("npm");
-    pack.args(["pack", "--silent", "--pack-destination"]).arg(&directory).arg(name);
+    pack.args(["pack", "--silent", "--pack-destination"])
+        .arg(&directory)
+        .arg(name);
     let tarball = shell.output(&mut pack)?;
     let mut tar = Command::new("tar");
-    tar.arg("-xzf").arg(directory.join(tarball.trim())).arg("-C").arg(&directory);
+    tar.arg("-xzf")
+        .arg(directory.join(tarball.trim()))
+        .arg("-C")
+        .arg(&directory);
     shell.run(&mut tar)?;
     Ok(directory.join("package"))
 }
@@ -114,7 +122,10 @@ fn sprite(shell: &Shell, manifest: &Value) -> Result<String, Failure> {
     for package in list(manifest, "packages") {
         for file in list(package, "files") {
             let path = text(file, "to");
-            let Some(name) = path.strip_prefix("icons/").and_then(|name| name.strip_suffix(".svg")) else {
+            let Some(name) = path
+                .strip_prefix("icons/")
+                .and_then(|name| name.strip_suffix(".svg"))
+            else {
                 continue;
             };
             let file = format!("{DIRECTORY}/{}/{path}", text(package, "directory"));
@@ -125,7 +136,10 @@ fn sprite(shell: &Shell, manifest: &Value) -> Result<String, Failure> {
                 .and_then(|(_, rest)| rest.rsplit_once("</svg>"))
                 .map(|(shapes, _)| shapes.lines().map(str::trim).collect::<String>())
                 .ok_or_else(|| Failure::Check(format!("{file} is no SVG")))?;
-            let _ = write!(sprite, "<symbol id=\"i-{name}\" viewBox=\"0 0 24 24\">{shapes}</symbol>");
+            let _ = write!(
+                sprite,
+                "<symbol id=\"i-{name}\" viewBox=\"0 0 24 24\">{shapes}</symbol>"
+            );
         }
     }
     sprite.push_str("</svg>\n");
@@ -138,7 +152,10 @@ fn manifest(shell: &Shell) -> Result<Value, Failure> {
 }
 
 fn files(directory: &Path) -> Result<Vec<std::path::PathBuf>, Failure> {
-    let failed = |source| Failure::File { path: directory.to_owned(), source };
+    let failed = |source| Failure::File {
+        path: directory.to_owned(),
+        source,
+    };
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
@@ -152,11 +169,17 @@ fn files(directory: &Path) -> Result<Vec<std::path::PathBuf>, Failure> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(path).map_err(|source| Failure::File { path: path.to_owned(), source })
+    fs::read(path).map_err(|source| Failure::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let failed = |source| Failure::File { path: path.to_owned(), source };
+    let failed = |source| Failure::File {
+        path: path.to_owned(),
+        source,
+    };
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(failed)?;
     }
@@ -164,10 +187,12 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {

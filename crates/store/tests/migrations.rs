@@ -37,7 +37,8 @@ fn dump(db: &TestDb) -> Vec<Vec<Option<String>>> {
         Engine::Sqlite => &["SELECT type, name, tbl_name, sql FROM sqlite_master
              WHERE tbl_name <> '__diesel_schema_migrations' ORDER BY 1, 2"],
         Engine::Postgres => &[
-            "SELECT c.relname, c.relkind, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod),
+            // by their order: the number of a dropped column is not given again
+            "SELECT c.relname, c.relkind, row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum), a.attname, format_type(a.atttypid, a.atttypmod),
                     a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attidentity, a.attgenerated
              FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
              LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum

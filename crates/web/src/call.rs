@@ -8,9 +8,7 @@ use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse};
-use approval_core::{
-    AccountId, DesktopId, Principal, PrincipalId, Refusal, SessionId, UserId,
-};
+use approval_core::{AccountId, DesktopId, Principal, PrincipalId, Refusal, SessionId, UserId};
 use store::{
     Answer, Answered, Command, CompleteRequest, Credential, CredentialId, Idempotency, ReadError,
     Reads, Request, Scope, Store,

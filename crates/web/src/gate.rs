@@ -10,8 +10,8 @@ use approval_core::{ActorKind, Principal, PrincipalId, Refusal};
 
 use crate::call::Caller;
 use crate::limits::Counted;
-use crate::problem::{Failure, Reply};
 use crate::pages;
+use crate::problem::{Failure, Reply};
 use crate::routes::{Access, PAGES, ROUTES, Route, Surface};
 use crate::state::AppState;
 
@@ -36,8 +36,8 @@ impl Surface {
     /// A refusal for a program, or for a person.
     fn refusal(self, request: &HttpRequest, failure: &Failure) -> HttpResponse {
         match self {
-            Self::Rest => failure.response(),
-            Self::Page => pages::refusal(request, failure),
+            Self::Page if is_for_people(request) => pages::refusal(request, failure),
+            Self::Rest | Self::Page => failure.response(),
         }
     }
 
@@ -47,7 +47,7 @@ impl Surface {
         let failure = error.and_then(|error| error.as_error::<Failure>()).cloned();
         match failure {
             Some(failure) if self == Self::Page => {
-                let page = pages::refusal(answered.request(), &failure);
+                let page = self.refusal(answered.request(), &failure);
                 answered.into_response(page)
             }
             _ => answered,
@@ -82,7 +82,9 @@ async fn admit(route: &Route, request: &HttpRequest) -> Result<(), Failure> {
 async fn authenticate(request: &HttpRequest, counted: Counted) -> Result<Caller, Failure> {
     let state = AppState::of(request).ok_or_else(Failure::internal)?;
     let credential = state.auth.authenticate(request).await?;
-    state.limits.count(credential.principal.identity.id, counted)?;
+    state
+        .limits
+        .count(credential.principal.identity.id, counted)?;
     Ok(Caller(credential))
 }
 
@@ -135,14 +137,21 @@ pub(crate) async fn unknown_path(request: HttpRequest) -> HttpResponse {
     Surface::asked_for(&request).refusal(&request, &failure)
 }
 
+/// Whether a browser asks, for a page or a part of one; a program gets a problem document from
+/// every path.
+fn is_for_people(request: &HttpRequest) -> bool {
+    let accept = request
+        .headers()
+        .get(ACCEPT)
+        .and_then(|value| value.to_str().ok());
+    accept.is_some_and(|media| media.contains("text/html"))
+        || request.headers().contains_key("hx-request")
+}
+
 impl Surface {
     /// What a request to nowhere expects: a browser outside the API, a page.
     fn asked_for(request: &HttpRequest) -> Self {
-        let accept = request.headers().get(ACCEPT);
-        let wants_page = accept.is_some_and(|value| {
-            value.to_str().is_ok_and(|media| media.contains("text/html"))
-        });
-        if wants_page && !request.path().starts_with("/api/") {
+        if is_for_people(request) && !request.path().starts_with("/api/") {
             Self::Page
         } else {
             Self::Rest

@@ -129,7 +129,11 @@ mod tests {
         assert!(limits.count(key, Counted::Request).is_err());
         assert!(limits.count(key, Counted::Decision).is_ok());
         assert!(limits.count(key, Counted::Leased).is_ok());
-        assert!(limits.count(PrincipalId::Key(KeyId::new()), Counted::Request).is_ok());
+        assert!(
+            limits
+                .count(PrincipalId::Key(KeyId::new()), Counted::Request)
+                .is_ok()
+        );
     }
 
     #[test]

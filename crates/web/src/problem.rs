@@ -2,9 +2,7 @@
 //! the errors of the layers below and the codes of the contract.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{
-    ALLOW, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-};
+use actix_web::http::header::{ALLOW, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use approval_core::{Invalid, Refusal};
 use contract::{Code, Problem};

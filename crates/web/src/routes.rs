@@ -14,8 +14,8 @@ use utoipa::OpenApi;
 
 use crate::gate;
 use crate::pages::{
-    account, approvals_panel, board, changes, decision, desktop_list, entry, key_list, log, new_task,
-    sign_in, steps, switches, task,
+    account, approvals_panel, board, changes, decision, desktop_list, entry, key_list, log,
+    new_task, sign_in, steps, switches, task,
 };
 use crate::rest::{
     activity, approvals, dashboard, decisions, desktops, evidence, health, keys, runner, settings,

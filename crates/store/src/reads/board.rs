@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use approval_core::{AccountId, DesktopId, Status, TaskId, Timestamp};
 use diesel::{
-    EscapeExpressionMethods, ExpressionMethods, JoinOnDsl, QueryDsl, RunQueryDsl, SelectableHelper,
-    TextExpressionMethods,
+    EscapeExpressionMethods, ExpressionMethods, JoinOnDsl, OptionalExtension, QueryDsl,
+    RunQueryDsl, SelectableHelper, TextExpressionMethods,
 };
 
 use super::tasks::dependency_lineages;
@@ -166,7 +166,7 @@ impl Find<'_> {
                     let after = after.map(|id| id.to_string());
                     let is_older = |id: &String| after.as_ref().is_none_or(|after| id < after);
                     let ids = found.into_iter().filter(is_older).take(self.one_more());
-                    self.by_ids(conn, ids.collect())?
+                    self.by_ids(conn, &ids.collect::<Vec<_>>())?
                 }
             };
             column.cards.extend(cards(conn, self.scope.account, rows)?);
@@ -211,15 +211,15 @@ impl Find<'_> {
 
     /// Those of the newest tasks that have the text in their title, newest first.
     fn with_text(&self, conn: &mut Conn, status: Status, text: &str) -> Result<Vec<String>, Fault> {
-        let newest: Vec<String> = on_db!(conn, |c| of_status!(self, status)
+        let oldest: Option<String> = on_db!(conn, |c| of_status!(self, status)
             .order(tasks::id.desc())
-            .limit(LOOKED_AT)
-            .offset(0)
+            .limit(1)
+            .offset(LOOKED_AT - 1)
             .select(tasks::id)
-            .load(c))?;
-        let Some(oldest) = newest.last() else {
-            return Ok(Vec::new());
-        };
+            .first(c)
+            .optional())?;
+        // with fewer there is no bound: every id is greater than nothing
+        let oldest = oldest.unwrap_or_default();
         let pattern = format!("%{}%", escaped(&text.to_lowercase()));
         Ok(on_db!(conn, |c| of_status!(self, status)
             .filter(tasks::id.ge(oldest))
@@ -229,10 +229,10 @@ impl Find<'_> {
             .load(c))?)
     }
 
-    fn by_ids(&self, conn: &mut Conn, ids: Vec<String>) -> Result<Vec<TaskRow>, Fault> {
+    fn by_ids(&self, conn: &mut Conn, ids: &[String]) -> Result<Vec<TaskRow>, Fault> {
         Ok(on_db!(conn, |c| tasks::table
             .filter(tasks::account_id.eq(self.scope.account.to_string()))
-            .filter(tasks::id.eq_any(&ids))
+            .filter(tasks::id.eq_any(ids))
             .select(TaskRow::as_select())
             .load(c))?)
     }

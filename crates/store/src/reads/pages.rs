@@ -255,13 +255,16 @@ fn newest_of(
     })
 }
 
+/// Task, attempt, added and removed lines, and whether something was cut.
+type FileLines = (String, i64, Option<i64>, Option<i64>, bool);
+
 /// What some attempts changed. The lines of all diffs are known or none are.
 fn summaries(
     conn: &mut Conn,
     attempts: &[(TaskId, u32, Option<i64>)],
 ) -> Result<HashMap<TaskId, ChangeSummary>, Fault> {
     let ids: Vec<String> = attempts.iter().map(|(id, ..)| id.to_string()).collect();
-    let rows: Vec<(String, i64, Option<i64>, Option<i64>, bool)> = on_db!(conn, |c| files::table
+    let rows: Vec<FileLines> = on_db!(conn, |c| files::table
         .filter(files::task_id.eq_any(&ids))
         .select((
             files::task_id,

@@ -5,8 +5,8 @@ use approval_core::{
     Refusal, RetryChanges, Status, TaskId,
 };
 use store::{
-    ApprovalFilter, Command, DecisionTarget, KeyText, Leased, Request, Scope, SubmitError,
-    TaskFilter,
+    ApprovalFilter, Command, CredentialId, DecisionTarget, KeyText, Leased, Request, Scope,
+    SubmitError, TaskFilter,
 };
 use test_support::{Runner, Site, log_entry, task};
 
@@ -118,9 +118,9 @@ pub async fn a_revoked_key_commits_nothing(site: &mut Site) {
         },
     )
     .await;
-    let ids = [view.id, key_of(&site.desktop.agent)];
-    let revoked = site.read(move |reads| reads.revoked(&ids)).await;
-    assert_eq!(revoked, [view.id]);
+    let ids = [view.id, key_of(&site.desktop.agent)].map(CredentialId::Key);
+    let ended = site.read(move |reads| reads.ended(&ids)).await;
+    assert_eq!(ended, [CredentialId::Key(view.id)]);
     assert_eq!(
         site.refused(&site.person, revoke).await,
         Refusal::NotFound("API key")

@@ -83,10 +83,16 @@ mod tests {
         for secure in [false, true] {
             let set = text.set_cookie(secure);
             let pair = set.split(';').next().expect("a pair");
-            assert_eq!(presented(&format!("a=b; {pair}"), secure), Some(text.digest()));
+            assert_eq!(
+                presented(&format!("a=b; {pair}"), secure),
+                Some(text.digest())
+            );
             assert_eq!(presented(pair, !secure), None);
             assert!(set.contains("; HttpOnly; SameSite=Lax"), "{set}");
-            assert_eq!(set.starts_with("__Host-") && set.ends_with("; Secure"), secure);
+            assert_eq!(
+                set.starts_with("__Host-") && set.ends_with("; Secure"),
+                secure
+            );
         }
     }
 
@@ -94,7 +100,10 @@ mod tests {
     fn a_planted_second_cookie_makes_both_worthless() {
         let [one, other] = ["a", "b"].map(|digit| digit.repeat(64));
         assert!(presented(&format!("{NAME}={one}; {NAME}={one}"), false).is_some());
-        assert_eq!(presented(&format!("{NAME}={one}; {NAME}={other}"), false), None);
+        assert_eq!(
+            presented(&format!("{NAME}={one}; {NAME}={other}"), false),
+            None
+        );
         assert_eq!(presented(&format!("{NAME}=short"), false), None);
     }
 }

@@ -166,11 +166,7 @@ impl Authenticator {
         Some(credential)
     }
 
-    async fn look_up(
-        &self,
-        sha256: Digest,
-        secret: Secret,
-    ) -> Result<Option<Credential>, Failure> {
+    async fn look_up(&self, sha256: Digest, secret: Secret) -> Result<Option<Credential>, Failure> {
         let is_stranger = !self.known().contains_key(&sha256);
         let _permit = if is_stranger {
             self.strangers.acquire().await.ok()

@@ -138,8 +138,14 @@ mod tests {
             &[("sec-fetch-site", "same-site")],
             &[("sec-fetch-site", "cross-site")],
             &[("sec-fetch-site", "none")],
-            &[("sec-fetch-site", "cross-site"), ("origin", "http://127.0.0.1:8080")],
-            &[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")],
+            &[
+                ("sec-fetch-site", "cross-site"),
+                ("origin", "http://127.0.0.1:8080"),
+            ],
+            &[
+                ("sec-fetch-site", "same-origin"),
+                ("sec-fetch-site", "cross-site"),
+            ],
             &[("origin", "http://127.0.0.1:9090")],
             &[("origin", "http://evil.example")],
             &[("origin", "null")],
@@ -154,12 +160,23 @@ mod tests {
     fn a_foreign_name_is_not_this_server() {
         let [bare, named] = [Site::new(None), Site::new(Some("https://gate.example/"))];
         for host in ["127.0.0.1", "[::1]:8080", "localhost:1", "192.168.1.5:8080"] {
-            assert_eq!(outcome(&bare, Method::GET, &[("host", host)]), 200, "{host}");
+            assert_eq!(
+                outcome(&bare, Method::GET, &[("host", host)]),
+                200,
+                "{host}"
+            );
         }
         for host in ["", "evil.example", "127.0.0.1.evil.example", "gate.example"] {
-            assert_eq!(outcome(&bare, Method::GET, &[("host", host)]), 403, "{host}");
+            assert_eq!(
+                outcome(&bare, Method::GET, &[("host", host)]),
+                403,
+                "{host}"
+            );
         }
-        assert_eq!(outcome(&named, Method::GET, &[("host", "gate.example")]), 200);
+        assert_eq!(
+            outcome(&named, Method::GET, &[("host", "gate.example")]),
+            200
+        );
         let origin = [("host", "10.0.0.1:80"), ("origin", "https://gate.example")];
         assert_eq!(outcome(&named, Method::POST, &origin), 200);
         assert!(named.is_secure() && !bare.is_secure());

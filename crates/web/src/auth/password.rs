@@ -69,6 +69,9 @@ mod tests {
     #[test]
     fn a_password_has_a_length() {
         assert_eq!(hash(&text("elevenchars")), Err(PasswordError::Length(11)));
-        assert_eq!(hash(&text(&"x".repeat(1_001))), Err(PasswordError::Length(1_001)));
+        assert_eq!(
+            hash(&text(&"x".repeat(1_001))),
+            Err(PasswordError::Length(1_001))
+        );
     }
 }

@@ -164,7 +164,10 @@ impl Authenticator {
 }
 
 fn too_many(seconds: u64) -> Failure {
-    Failure::rate_limited("too many failures to sign in came from this address", seconds)
+    Failure::rate_limited(
+        "too many failures to sign in came from this address",
+        seconds,
+    )
 }
 
 /// What the browser says it is, so that people recognise their sessions.

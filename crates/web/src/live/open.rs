@@ -54,7 +54,11 @@ struct Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        let mut open = self.credentials.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self
+            .credentials
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = open.get_mut(&self.id) {
             entry.uses -= 1;
             if entry.uses == 0 {

@@ -41,11 +41,8 @@ pub(crate) fn named(name: &str, data: &impl serde::Serialize) -> Bytes {
 
 /// A frame of another type than `message`, with a number to go on from; its data may have lines.
 pub(crate) fn event_of(name: &str, seq: i64, data: &str) -> Bytes {
-    let lines: String = data
-        .split(['\n', '\r'])
-        .map(|line| format!("data: {line}\n"))
-        .collect();
-    format!("id: {seq}\nevent: {name}\n{lines}\n").into()
+    let data = data.replace('\r', "\n").replace('\n', "\ndata: ");
+    format!("id: {seq}\nevent: {name}\ndata: {data}\n\n").into()
 }
 
 fn json(data: &impl serde::Serialize) -> String {

@@ -39,13 +39,19 @@ pub(crate) async fn set_password(call: Call, form: Form) -> Reply {
         Err(error) => return refused(&call, PasswordError::New(error.to_string())).await,
     };
     call.submit(Command::SetPassword { hash }, None).await?;
-    Ok(html::redirect(&call.request, "/settings/account?done=password"))
+    Ok(html::redirect(
+        &call.request,
+        "/settings/account?done=password",
+    ))
 }
 
 /// Ends one session of the person.
 pub(crate) async fn end_session(call: Call, id: Id<SessionId>) -> Reply {
     end(&call, EndSessions::One(id.0)).await?;
-    Ok(html::redirect(&call.request, "/settings/account?done=ended"))
+    Ok(html::redirect(
+        &call.request,
+        "/settings/account?done=ended",
+    ))
 }
 
 /// Ends this session.
@@ -85,7 +91,9 @@ async fn account_page(
     password_error: Option<PasswordError>,
 ) -> Result<AccountPage, Failure> {
     let (account, user) = (call.account(), call.person()?);
-    let sessions = call.read(move |reads| reads.sessions(account, user)).await?;
+    let sessions = call
+        .read(move |reads| reads.sessions(account, user))
+        .await?;
     Ok(AccountPage {
         frame: frame(call, "Account", Nav::Account, Live::Account).await?,
         has_password: login(call).await?.password_hash.is_some(),

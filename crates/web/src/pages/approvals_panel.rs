@@ -8,7 +8,7 @@ use store::{ApprovalFilter, ApprovalView, ChangeSummary, Page};
 use super::fields::Fields;
 use super::frame::{Live, can, frame};
 use super::html;
-use super::translate::{changes, decision, gate, kind, status, when};
+use super::translate::{changes, decision, gate, kind, when};
 use super::view::Nav;
 use super::view::approvals::{ApprovalItem, Approvals, ApprovalsList, ApprovalsPage};
 use crate::call::Call;
@@ -52,7 +52,9 @@ async fn approvals(call: &Call, query: &Fields) -> Result<Approvals, Failure> {
         live: address("/approvals/list", decided, cursor),
         decided,
         pending: panel.pending,
-        items: items.map(|view| item(call, view, &panel.summaries)).collect(),
+        items: items
+            .map(|view| item(call, view, &panel.summaries))
+            .collect(),
         more: next(&panel.page).map(|next| address("/approvals", decided, Some(next))),
         task_approval: panel.task_approval,
         can_settings: can(call).settings,
@@ -111,7 +113,6 @@ fn item(
         task_id: approval.task.to_string(),
         title: show::line(&view.title),
         kind: kind(view.task_type),
-        status: status(view.task_status),
         gate: gate(approval.reason),
         desktop: show::line(&view.desktop_name),
         completed: when(view.task_completed_at.unwrap_or(approval.created_at), now),

@@ -74,7 +74,10 @@ fn board_filter(query: &Fields) -> BoardFilter {
 }
 
 fn text(query: &Fields) -> Option<String> {
-    let text = query.text("q").map(str::trim).filter(|text| !text.is_empty());
+    let text = query
+        .text("q")
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
     text.map(|text| text.chars().take(LONGEST_TEXT).collect())
 }
 
@@ -86,7 +89,10 @@ fn statuses(query: &Fields) -> Result<&'static [Status], Failure> {
         Some("review") => Ok(&[Status::Review]),
         Some("done") => Ok(&[Status::Done]),
         Some("failed") => Ok(&[Status::Failed, Status::Cancelled]),
-        _ => Err(Failure::new(Code::InvalidQuery, "status is not a column of the board")),
+        _ => Err(Failure::new(
+            Code::InvalidQuery,
+            "status is not a column of the board",
+        )),
     }
 }
 
@@ -122,7 +128,10 @@ fn shown_column(query: &Fields, column: &BoardColumn, names: &Names<'_>) -> Colu
 type Names<'a> = HashMap<DesktopId, &'a str>;
 
 fn names(desktops: &[(DesktopId, String)]) -> Names<'_> {
-    desktops.iter().map(|(id, name)| (*id, name.as_str())).collect()
+    desktops
+        .iter()
+        .map(|(id, name)| (*id, name.as_str()))
+        .collect()
 }
 
 fn cards(column: &BoardColumn, names: &Names<'_>) -> Vec<Card> {
@@ -130,13 +139,21 @@ fn cards(column: &BoardColumn, names: &Names<'_>) -> Vec<Card> {
 }
 
 fn card(task: &store::Card, names: &Names<'_>) -> Card {
-    let since = task.completed_at.or(task.started_at).unwrap_or(task.created_at);
+    let since = task
+        .completed_at
+        .or(task.started_at)
+        .unwrap_or(task.created_at);
     Card {
         id: task.id.to_string(),
         title: show::line(&task.title),
         status: status(task.status),
         kind: kind(task.task_type),
-        desktop: show::line(names.get(&task.desktop).copied().unwrap_or("a removed desktop")),
+        desktop: show::line(
+            names
+                .get(&task.desktop)
+                .copied()
+                .unwrap_or("a removed desktop"),
+        ),
         since: when(since, clock::now()),
         gated: task.requires_approval || task.gated,
         blocked_by: task.blocked_by,
@@ -149,7 +166,10 @@ fn filter_form(query: &Fields, desktops: &[(DesktopId, String)]) -> Filter {
     let chosen: Option<DesktopId> = query.parsed("desktop");
     Filter {
         text: text(query).unwrap_or_default(),
-        desktops: desktops.iter().map(|desktop| choice(desktop, chosen)).collect(),
+        desktops: desktops
+            .iter()
+            .map(|desktop| choice(desktop, chosen))
+            .collect(),
         is_set: is_filtered(query),
     }
 }
@@ -170,7 +190,11 @@ fn is_filtered(query: &Fields) -> bool {
 fn older_address(query: &Fields, column: &BoardColumn) -> Option<String> {
     let next = column.next?.to_string();
     let word = column.statuses.first()?.as_str();
-    Some(with_filter("/board/older", query, &[("status", word), ("cursor", &next)]))
+    Some(with_filter(
+        "/board/older",
+        query,
+        &[("status", word), ("cursor", &next)],
+    ))
 }
 
 /// An address with the filter of the board and more parameters.

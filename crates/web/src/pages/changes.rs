@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use actix_web::web::Bytes;
-use approval_core::{AccountId, TaskId};
+use approval_core::TaskId;
 use askama::Template as _;
 use serde_json::{Value, json};
 use store::{ReadError, Scope, Store};
@@ -27,7 +27,8 @@ const ENTRIES: i64 = 200;
 pub(crate) async fn stream(call: Call, query: Fields) -> Reply {
     let after = last_event_id(&call.request)?.or(query.parsed("after"));
     let account = call.account();
-    let end = call.read(move |reads| Ok(head(reads.heads(&[account])?))).await?;
+    let heads = call.read(move |reads| reads.heads(&[account])).await?;
+    let end = heads.first().map_or(0, |(_, head)| *head);
     let task: Option<TaskId> = query.parsed("task");
     let source = PageStream {
         store: call.store().clone(),
@@ -47,12 +48,10 @@ pub(crate) async fn stream(call: Call, query: Fields) -> Reply {
     let mut response = live::response(&call.request, source);
     // events must not wait in a compressor
     let identity = actix_web::http::header::HeaderValue::from_static("identity");
-    response.headers_mut().insert(actix_web::http::header::CONTENT_ENCODING, identity);
+    response
+        .headers_mut()
+        .insert(actix_web::http::header::CONTENT_ENCODING, identity);
     Ok(response)
-}
-
-fn head(heads: Vec<(AccountId, i64)>) -> i64 {
-    heads.first().map_or(0, |(_, head)| *head)
 }
 
 struct PageStream {
@@ -92,9 +91,16 @@ impl PageStream {
         };
         self.position = last.seq;
         let types: BTreeSet<&str> = rows.iter().map(|row| row.kind.as_str()).collect();
-        let tasks: BTreeSet<String> = rows.iter().filter_map(|row| task_of(&row.payload)).collect();
+        let tasks: BTreeSet<String> = rows
+            .iter()
+            .filter_map(|row| task_of(&row.payload))
+            .collect();
         let data = json!({"types": types, "tasks": tasks, "pending": pending});
-        Ok(Some(sse::event_of("change", self.position, &data.to_string())))
+        Ok(Some(sse::event_of(
+            "change",
+            self.position,
+            &data.to_string(),
+        )))
     }
 
     /// What was written to the followed log since the last time.

@@ -9,7 +9,7 @@ use store::{Command, DecisionTarget, TaskPage};
 use super::fields::{Fields, Form, new_key};
 use super::frame::{Live, frame};
 use super::html::{self, capitalised};
-use super::task::{gate_shown, next, read, releases, seconds};
+use super::task::{next, read, releases, seconds};
 use super::translate::{changes, decision, kind, short, when};
 use super::view::Nav;
 use super::view::decide::{
@@ -47,7 +47,11 @@ pub(crate) async fn decide(call: Call, id: Id<TaskId>, form: Form) -> Reply {
     let command = Command::Decide {
         target: DecisionTarget::Task(id.0),
         request: DecisionRequest {
-            decision: if approves { Decision::Approve } else { Decision::Reject },
+            decision: if approves {
+                Decision::Approve
+            } else {
+                Decision::Reject
+            },
             feedback: form.fields.text("feedback").map(ToOwned::to_owned),
             evidence_sha256: form.fields.text("evidenceSha256").map(ToOwned::to_owned),
         },
@@ -76,7 +80,14 @@ async fn explain(call: &Call, id: TaskId, fields: &Fields, failure: Failure) -> 
         }
         Some(Code::EvidenceMismatch) => {
             let task = read(call, id).await?;
-            ask(call, failure.status(), &task, fields, Some(CHANGED.to_owned())).await
+            ask(
+                call,
+                failure.status(),
+                &task,
+                fields,
+                Some(CHANGED.to_owned()),
+            )
+            .await
         }
         Some(Code::InvalidDecision | Code::EvidenceRequired) => {
             let task = read(call, id).await?;
@@ -117,12 +128,16 @@ fn question(page: &TaskPage, fields: &Fields, error: Option<String>) -> Decide {
         seconds: seconds(page),
         completed: state.completed_at.map(|at| when(at, now)),
         attempt: state.attempt.into(),
-        gate: gate_shown(&page.task),
         changes: changes(&page.summary),
-        evidence: state.evidence_sha256.map(|d| d.to_string()).unwrap_or_default(),
+        evidence: state
+            .evidence_sha256
+            .map(|d| d.to_string())
+            .unwrap_or_default(),
         releases: releases(page),
         missing: missing(page),
-        note: fields.text("feedback").map_or_else(|| preset(fields), ToOwned::to_owned),
+        note: fields
+            .text("feedback")
+            .map_or_else(|| preset(fields), ToOwned::to_owned),
         error,
     }
 }
@@ -139,10 +154,16 @@ fn missing(page: &TaskPage) -> Vec<String> {
     let mut missing = Vec::new();
     if page.log.dropped_bytes > 0 {
         let dropped = bytes(page.log.dropped_bytes);
-        missing.push(format!("{dropped} in the middle of the log were dropped when it was written"));
+        missing.push(format!(
+            "{dropped} in the middle of the log were dropped when it was written"
+        ));
     }
     if page.summary.truncated > 0 {
-        let files = count(page.summary.truncated, "changed file was", "changed files were");
+        let files = count(
+            page.summary.truncated,
+            "changed file was",
+            "changed files were",
+        );
         missing.push(format!("{files} cut by the desktop when uploaded"));
     }
     missing
@@ -150,7 +171,11 @@ fn missing(page: &TaskPage) -> Vec<String> {
 
 async fn show_decided(call: &Call, task: &TaskPage, tried: Option<bool>) -> Reply {
     let decided = standing(call, task, tried);
-    let status = if tried.is_some() { StatusCode::CONFLICT } else { StatusCode::OK };
+    let status = if tried.is_some() {
+        StatusCode::CONFLICT
+    } else {
+        StatusCode::OK
+    };
     if html::wants_part(&call.request) {
         return html::with_status(&call.request, status, &DecidedDialog { decided });
     }
@@ -176,5 +201,9 @@ fn standing(call: &Call, page: &TaskPage, tried: Option<bool>) -> Decided {
 }
 
 fn wanted(approves: bool) -> Decision {
-    if approves { Decision::Approve } else { Decision::Reject }
+    if approves {
+        Decision::Approve
+    } else {
+        Decision::Reject
+    }
 }

@@ -37,12 +37,7 @@ pub(crate) async fn list(call: Call) -> Reply {
     html::ok(&call.request, &DesktopsList { desktops })
 }
 
-async fn show_page(
-    call: &Call,
-    status: StatusCode,
-    name: String,
-    error: Option<String>,
-) -> Reply {
+async fn show_page(call: &Call, status: StatusCode, name: String, error: Option<String>) -> Reply {
     let page = DesktopsPage {
         frame: frame(call, "Desktops", Nav::Desktops, Live::Account).await?,
         desktops: desktops(call).await?,
@@ -58,8 +53,11 @@ async fn desktops(call: &Call) -> Result<Desktops, Failure> {
     let (views, titles) = call
         .read(move |reads| {
             let page = reads.desktops(account, MOST, None)?;
-            let running: Vec<TaskId> =
-                page.items.iter().flat_map(|d| d.running_tasks.iter().copied()).collect();
+            let running: Vec<TaskId> = page
+                .items
+                .iter()
+                .flat_map(|d| d.running_tasks.iter().copied())
+                .collect();
             let titles = reads.titles(account, &running)?;
             Ok((page.items, titles))
         })
@@ -84,7 +82,6 @@ fn desktop(view: &DesktopView, titles: &HashMap<TaskId, String>) -> Desktop {
         name: show::line(&view.name),
         state: desktop_state(view.running, false),
         last_seen: view.last_seen_at.map(|at| when(at, now)),
-        created: when(view.created_at, now),
         runs: view.running_tasks.iter().map(link).collect(),
     }
 }
@@ -146,11 +143,16 @@ pub(crate) async fn confirm_removal(call: Call, id: Id<DesktopId>) -> Reply {
 
 /// Removes a desktop.
 pub(crate) async fn remove(call: Call, id: Id<DesktopId>, form: Form) -> Reply {
-    let removed = call.submit(Command::DeleteDesktop(id.0), form.idempotency).await;
+    let removed = call
+        .submit(Command::DeleteDesktop(id.0), form.idempotency)
+        .await;
     match removed {
         Err(failure) if failure.code() != Some(Code::NotFound) => Err(failure),
         // removed already: that was the wish
-        _ => Ok(html::redirect(&call.request, &format!("{ADDRESS}?done=removed"))),
+        _ => Ok(html::redirect(
+            &call.request,
+            &format!("{ADDRESS}?done=removed"),
+        )),
     }
 }
 
@@ -161,7 +163,8 @@ fn removal(view: &DesktopView) -> Confirm {
         subject: show::line(&view.name),
         consequences: vec![
             format!("What it runs now ends as failed: {running}."),
-            "Pending tasks of it are cancelled. Those in Review stay and can still be decided.".to_owned(),
+            "Pending tasks of it are cancelled. Those in Review stay and can still be decided."
+                .to_owned(),
             "Its API keys are revoked.".to_owned(),
         ],
         button: "Remove desktop",

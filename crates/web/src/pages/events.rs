@@ -42,7 +42,10 @@ pub(super) fn names(
 ) -> Result<Names, ReadError> {
     let payloads: Vec<Value> = rows.iter().map(payload).collect();
     let tasks: Vec<TaskId> = payloads.iter().filter_map(task_of).collect();
-    let subjects = payloads.iter().filter_map(subject_of).map(ToOwned::to_owned);
+    let subjects = payloads
+        .iter()
+        .filter_map(subject_of)
+        .map(ToOwned::to_owned);
     Ok(Names {
         titles: reads.titles(account, &tasks)?,
         subjects: reads.names(account, &subjects.collect::<Vec<_>>())?,
@@ -87,15 +90,22 @@ fn subject_of(payload: &Value) -> Option<&str> {
     if payload["taskId"].is_string() {
         return None;
     }
-    ["keyId", "desktopId"].iter().find_map(|name| payload[*name].as_str())
+    ["keyId", "desktopId"]
+        .iter()
+        .find_map(|name| payload[*name].as_str())
 }
 
 fn link(task: TaskId, payload: &Value, titles: &HashMap<TaskId, String>) -> Option<TaskLink> {
-    let now = payload["taskStatus"].as_str().or(payload["status"].as_str());
+    let now = payload["taskStatus"]
+        .as_str()
+        .or(payload["status"].as_str());
     Some(TaskLink {
         href: task_address(task),
         title: show::line(titles.get(&task)?),
-        status: status(now.and_then(|word| word.parse().ok()).unwrap_or(Status::Pending)),
+        status: status(
+            now.and_then(|word| word.parse().ok())
+                .unwrap_or(Status::Pending),
+        ),
     })
 }
 
@@ -125,8 +135,16 @@ fn words(kind: &str, payload: &Value) -> (Mark, &'static str, String) {
         "settings.changed" => (Mark::Settings, "changed the settings", settings(payload)),
         "desktop.created" => (Mark::Desktop, "added the desktop", none()),
         "desktop.deleted" => (Mark::Desktop, "removed the desktop", none()),
-        "desktop.status" => (Mark::Desktop, "noticed the desktop", format!("now {}", text("status"))),
-        "key.created" => (Mark::Key, "created the API key", format!("of kind {}", text("kind"))),
+        "desktop.status" => (
+            Mark::Desktop,
+            "noticed the desktop",
+            format!("now {}", text("status")),
+        ),
+        "key.created" => (
+            Mark::Key,
+            "created the API key",
+            format!("of kind {}", text("kind")),
+        ),
         "key.revoked" => (Mark::Key, "revoked the API key", none()),
         _ => (Mark::Other, "did something newer than this page", none()),
     }
@@ -153,9 +171,19 @@ mod tests {
     #[test]
     fn every_type_of_the_contract_has_words() {
         for kind in [
-            "task.created", "task.queued", "task.started", "task.completed", "task.cancelled",
-            "approval.created", "approval.resolved", "settings.changed", "desktop.created",
-            "desktop.status", "desktop.deleted", "key.created", "key.revoked",
+            "task.created",
+            "task.queued",
+            "task.started",
+            "task.completed",
+            "task.cancelled",
+            "approval.created",
+            "approval.resolved",
+            "settings.changed",
+            "desktop.created",
+            "desktop.status",
+            "desktop.deleted",
+            "key.created",
+            "key.revoked",
         ] {
             assert_ne!(words(kind, &json!({})).0, Mark::Other, "{kind}");
         }
@@ -167,6 +195,9 @@ mod tests {
         let rejected = json!({"status": "rejected", "taskStatus": "failed"});
         assert_eq!(words("approval.resolved", &rejected).1, "rejected");
         let settings = json!({"taskApprovalMode": true, "requireEvidence": false});
-        assert_eq!(words("settings.changed", &settings).2, "Task Approval on, require evidence off");
+        assert_eq!(
+            words("settings.changed", &settings).2,
+            "Task Approval on, require evidence off"
+        );
     }
 }

@@ -27,13 +27,19 @@ impl Fields {
 
     fn parse(text: &[u8]) -> Self {
         let pairs = form_urlencoded::parse(text);
-        Self(pairs.map(|(name, value)| (name.into_owned(), unix_lines(&value))).collect())
+        Self(
+            pairs
+                .map(|(name, value)| (name.into_owned(), unix_lines(&value)))
+                .collect(),
+        )
     }
 
     /// The text of a field, unless it is missing or empty.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         let named = self.0.iter().filter(|(n, _)| n == name);
-        named.map(|(_, text)| text.as_str()).find(|text| !text.is_empty())
+        named
+            .map(|(_, text)| text.as_str())
+            .find(|text| !text.is_empty())
     }
 
     /// The text of a field, empty when missing.
@@ -138,7 +144,10 @@ fn too_large() -> Failure {
 
 /// A new key for a form.
 pub(super) fn new_key() -> String {
-    random_digest().map_or_else(|_| uuid::Uuid::now_v7().to_string(), |digest| digest.to_string())
+    random_digest().map_or_else(
+        |_| uuid::Uuid::now_v7().to_string(),
+        |digest| digest.to_string(),
+    )
 }
 
 #[cfg(test)]
@@ -147,9 +156,13 @@ mod tests {
 
     #[test]
     fn fields_are_found_by_name_some_of_them_several_times() {
-        let fields = Fields::parse(b"title=a+b&dependsOn=task_1&dependsOn=task_2&empty=&content=1%0D%0A2");
+        let fields =
+            Fields::parse(b"title=a+b&dependsOn=task_1&dependsOn=task_2&empty=&content=1%0D%0A2");
         assert_eq!(fields.text("title"), Some("a b"));
-        assert_eq!(fields.all("dependsOn").collect::<Vec<_>>(), ["task_1", "task_2"]);
+        assert_eq!(
+            fields.all("dependsOn").collect::<Vec<_>>(),
+            ["task_1", "task_2"]
+        );
         assert_eq!(fields.text("empty"), None);
         assert!(!fields.is_on("empty") && !fields.is_on("absent"));
         assert_eq!(fields.owned("content"), "1\n2");

@@ -4,7 +4,7 @@
 use approval_core::{Capability, PrincipalId, TaskId};
 
 use super::fields::Fields;
-use super::view::{Can, Frame, Nav, Notice, Tone};
+use super::view::{Can, Frame, Nav};
 use crate::call::Call;
 use crate::problem::Failure;
 
@@ -76,23 +76,18 @@ pub(super) fn can(call: &Call) -> Can {
 
 /// What was just done, named in the address by one of our own words: no page of others can put a
 /// sentence here.
-fn notice(fields: &Fields) -> Option<Notice> {
-    let (tone, text) = match fields.text("done")? {
-        "approved" => (Tone::Good, "Approved. The task is done."),
-        "rejected" => (Tone::Good, "Rejected. The task has failed, your feedback is kept."),
-        "created" => (Tone::Good, "Task created."),
-        "retried" => (Tone::Good, "This is the retry. It starts from your changes."),
-        "cancelled" => (Tone::Good, "Task cancelled."),
-        "saved" => (Tone::Good, "Saved."),
-        "removed" => (Tone::Good, "Desktop removed."),
-        "revoked" => (Tone::Good, "API key revoked."),
-        "password" => (Tone::Good, "Password saved. Other sessions were signed out."),
-        "ended" => (Tone::Good, "That session was signed out."),
+fn notice(fields: &Fields) -> Option<&'static str> {
+    Some(match fields.text("done")? {
+        "approved" => "Approved. The task is done.",
+        "rejected" => "Rejected. The task has failed, your feedback is kept.",
+        "created" => "Task created.",
+        "retried" => "This is the retry. It starts from your changes.",
+        "cancelled" => "Task cancelled.",
+        "saved" => "Saved.",
+        "removed" => "Desktop removed.",
+        "revoked" => "API key revoked.",
+        "password" => "Password saved. Other sessions were signed out.",
+        "ended" => "That session was signed out.",
         _ => return None,
-    };
-    Some(Notice {
-        tone,
-        text: text.to_owned(),
-        link: None,
     })
 }

@@ -106,7 +106,10 @@ pub(crate) fn refusal(request: &HttpRequest, failure: &Failure) -> HttpResponse 
 fn sign_in_address(request: &HttpRequest) -> String {
     let is_page = request.method().is_safe() && !wants_part(request) && request.path() != "/";
     if is_page {
-        let here = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let here = request
+            .uri()
+            .path_and_query()
+            .map_or("/", actix_web::http::uri::PathAndQuery::as_str);
         let next: String = form_urlencoded::byte_serialize(here.as_bytes()).collect();
         format!("/sign-in?next={next}")
     } else {
@@ -142,7 +145,7 @@ fn problem(failure: &Failure) -> Problem {
 /// A detail as the beginning of a sentence.
 pub(super) fn capitalised(detail: &str) -> String {
     let mut characters = detail.trim_end_matches('.').chars();
-    let first = characters.next().map(|first| first.to_uppercase());
+    let first = characters.next().map(char::to_uppercase);
     first.into_iter().flatten().chain(characters).collect()
 }
 
@@ -154,14 +157,24 @@ mod tests {
 
     fn leads_to(request: TestRequest) -> String {
         let response = refusal(&request.to_http_request(), &Failure::unauthenticated());
-        let location = response.headers().get(LOCATION).or(response.headers().get(HX_REDIRECT));
-        location.expect("a redirect").to_str().expect("text").to_owned()
+        let location = response
+            .headers()
+            .get(LOCATION)
+            .or(response.headers().get(HX_REDIRECT));
+        location
+            .expect("a redirect")
+            .to_str()
+            .expect("text")
+            .to_owned()
     }
 
     #[test]
     fn a_page_comes_back_after_signing_in_and_a_form_does_not() {
         let page = TestRequest::with_uri("/tasks/task_1?tab=logs");
-        assert_eq!(leads_to(page), "/sign-in?next=%2Ftasks%2Ftask_1%3Ftab%3Dlogs");
+        assert_eq!(
+            leads_to(page),
+            "/sign-in?next=%2Ftasks%2Ftask_1%3Ftab%3Dlogs"
+        );
         let part = TestRequest::with_uri("/board/columns").insert_header(("hx-request", "true"));
         assert_eq!(leads_to(part), "/sign-in");
         let form = TestRequest::with_uri("/tasks/new").method(actix_web::http::Method::POST);

@@ -69,12 +69,16 @@ pub(crate) async fn create(call: Call, form: Form) -> Reply {
 
 fn wish(fields: &Fields) -> Result<KeyRequest, Refusal> {
     let kind: KeyKind = kind_of(fields);
-    let capabilities: Vec<Capability> =
-        fields.all("capability").filter_map(|word| word.parse().ok()).collect();
+    let capabilities: Vec<Capability> = fields
+        .all("capability")
+        .filter_map(|word| word.parse().ok())
+        .collect();
     let desktop = match kind {
-        KeyKind::Agent => {
-            Some(id_in_body(Invalid::Key, "desktopId", &fields.owned("desktopId"))?)
-        }
+        KeyKind::Agent => Some(id_in_body(
+            Invalid::Key,
+            "desktopId",
+            &fields.owned("desktopId"),
+        )?),
         KeyKind::Human | KeyKind::Service => None,
     };
     Ok(KeyRequest {
@@ -93,7 +97,9 @@ fn kind_of(fields: &Fields) -> KeyKind {
 /// Asks before a key is revoked.
 pub(crate) async fn confirm_revocation(call: Call, id: Id<KeyId>) -> Reply {
     let account = call.account();
-    let keys = call.read(move |reads| reads.keys(account, MOST, None)).await?;
+    let keys = call
+        .read(move |reads| reads.keys(account, MOST, None))
+        .await?;
     let key = keys.items.iter().find(|key| key.id == id.0);
     let key = key.ok_or_else(|| Failure::not_found("API key"))?;
     question(&call, StatusCode::OK, revocation(key)).await
@@ -101,10 +107,16 @@ pub(crate) async fn confirm_revocation(call: Call, id: Id<KeyId>) -> Reply {
 
 /// Revokes a key.
 pub(crate) async fn revoke(call: Call, id: Id<KeyId>, form: Form) -> Reply {
-    match call.submit(Command::RevokeKey(id.0), form.idempotency).await {
+    match call
+        .submit(Command::RevokeKey(id.0), form.idempotency)
+        .await
+    {
         Err(failure) if failure.code() != Some(Code::NotFound) => Err(failure),
         // revoked already: that was the wish
-        _ => Ok(html::redirect(&call.request, &format!("{ADDRESS}?done=revoked"))),
+        _ => Ok(html::redirect(
+            &call.request,
+            &format!("{ADDRESS}?done=revoked"),
+        )),
     }
 }
 
@@ -113,7 +125,10 @@ fn revocation(key: &KeyView) -> Confirm {
         question: "Revoke this API key?",
         subject: show::line(&key.name),
         consequences: vec![
-            format!("Whatever uses the key ending in {} stops working at once.", key.last4),
+            format!(
+                "Whatever uses the key ending in {} stops working at once.",
+                key.last4
+            ),
             "It cannot be undone. A new key can be created.".to_owned(),
         ],
         button: "Revoke key",
@@ -131,10 +146,18 @@ async fn show_page(
 ) -> Reply {
     let account = call.account();
     let (keys, desktops) = call
-        .read(move |reads| Ok((reads.keys(account, MOST, None)?, reads.desktops(account, MOST, None)?)))
+        .read(move |reads| {
+            Ok((
+                reads.keys(account, MOST, None)?,
+                reads.desktops(account, MOST, None)?,
+            ))
+        })
         .await?;
-    let desktops: Vec<(DesktopId, String)> =
-        desktops.items.into_iter().map(|view| (view.id, view.name)).collect();
+    let desktops: Vec<(DesktopId, String)> = desktops
+        .items
+        .into_iter()
+        .map(|view| (view.id, view.name))
+        .collect();
     let page = ApiKeysPage {
         frame: frame(call, "API keys", Nav::ApiKeys, Live::Account).await?,
         keys: keys.items.iter().map(|key| shown(key, &desktops)).collect(),
@@ -173,14 +196,19 @@ fn form_of(
     let capabilities = offered.map(|capability| CapabilityChoice {
         code: capability.as_str(),
         label: label(*capability),
-        checked: fields.all("capability").any(|word| word == capability.as_str()),
+        checked: fields
+            .all("capability")
+            .any(|word| word == capability.as_str()),
     });
     KeyForm {
         idempotency_key: new_key(),
         name: fields.owned("name"),
         kind: kind_of(fields).as_str().to_owned(),
         capabilities: capabilities.collect(),
-        desktops: desktops.iter().map(|desktop| choice(desktop, chosen)).collect(),
+        desktops: desktops
+            .iter()
+            .map(|desktop| choice(desktop, chosen))
+            .collect(),
         error,
     }
 }

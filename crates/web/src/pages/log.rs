@@ -52,7 +52,10 @@ pub(crate) async fn list(call: Call, query: Fields) -> Reply {
 /// The type that is asked for, if it is one of ours.
 fn kind(query: &Fields) -> Option<&'static str> {
     let asked = query.text("type")?;
-    TYPES.iter().map(|(value, _)| *value).find(|value| *value == asked)
+    TYPES
+        .iter()
+        .map(|(value, _)| *value)
+        .find(|value| *value == asked)
 }
 
 async fn read(call: &Call, query: &Fields) -> Result<ActivityLog, Failure> {

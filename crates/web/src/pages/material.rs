@@ -43,7 +43,7 @@ pub(super) async fn output(call: &Call, page: &TaskPage) -> Result<Output, Failu
     let output = call.read(move |reads| reads.output(id, attempt)).await?;
     let shown = output.get(..OUTPUT).unwrap_or(&output);
     Ok(Output {
-        text: Ansi::new().feed(shown),
+        text: whole(shown),
         bytes: length(output.len()),
         hidden_bytes: length(output.len() - shown.len()),
         // without a named output it is made of the log, whose middle may be gone
@@ -59,7 +59,11 @@ pub(super) async fn logs(
     query: &Fields,
 ) -> Result<(Logs, i64), Failure> {
     let ends = read_ends(call, page, LOG_END, LOG_END).await?;
-    let last = ends.tail.last().or(ends.head.last()).map_or(-1, |line| line.seq);
+    let last = ends
+        .tail
+        .last()
+        .or(ends.head.last())
+        .map_or(-1, |line| line.seq);
     let mut pens = Pens::default();
     let head = pens.chunks(&ends.head);
     // what lies between may have changed the colours
@@ -68,7 +72,11 @@ pub(super) async fn logs(
     } else {
         std::mem::take(&mut pens)
     };
-    let tail = pens_of_tail.chunks(&ends.tail);
+    let mut tail = pens_of_tail.chunks(&ends.tail);
+    let is_running = page.task.state.status == Status::Running;
+    if !is_running {
+        pens_of_tail.end(&mut tail);
+    }
     let needle = query.owned("q");
     let logs = Logs {
         task_id: page.task.state.id.to_string(),
@@ -78,8 +86,12 @@ pub(super) async fn logs(
         entries: page.log.entries,
         bytes: page.log.kept_bytes,
         escapes: pens.escapes + pens_of_tail.escapes,
-        streaming: page.task.state.status == Status::Running,
-        hits: if needle.is_empty() { None } else { Some(search(call, page, &needle).await?) },
+        streaming: is_running,
+        hits: if needle.is_empty() {
+            None
+        } else {
+            Some(search(call, page, &needle).await?)
+        },
         query: needle,
         raw: download(page, "logs"),
     };
@@ -89,7 +101,11 @@ pub(super) async fn logs(
 /// The last lines of the log, for a phone.
 pub(super) async fn last_lines(call: &Call, page: &TaskPage) -> Result<Vec<Chunk>, Failure> {
     let ends = read_ends(call, page, 0, LAST_BYTES).await?;
-    let lines = if ends.tail.is_empty() { ends.head } else { ends.tail };
+    let lines = if ends.tail.is_empty() {
+        ends.head
+    } else {
+        ends.tail
+    };
     Ok(Pens::default().chunks(&last_of(lines)))
 }
 
@@ -102,7 +118,12 @@ fn last_of(entries: Vec<LogLine>) -> Vec<LogLine> {
         let body = entry.bytes.len() - usize::from(ends_line);
         let breaks = entry.bytes.iter().take(body).enumerate().rev();
         let cut = breaks.filter(|(_, byte)| **byte == b'\n').nth(wanted - 1);
-        let lines = entry.bytes.iter().take(body).filter(|byte| **byte == b'\n').count();
+        let lines = entry
+            .bytes
+            .iter()
+            .take(body)
+            .filter(|byte| **byte == b'\n')
+            .count();
         if let Some((at, _)) = cut {
             entry.bytes.drain(..=at);
             kept.push(entry);
@@ -115,15 +136,11 @@ fn last_of(entries: Vec<LogLine>) -> Vec<LogLine> {
     kept
 }
 
-async fn read_ends(
-    call: &Call,
-    page: &TaskPage,
-    head: i64,
-    tail: i64,
-) -> Result<LogEnds, Failure> {
+async fn read_ends(call: &Call, page: &TaskPage, head: i64, tail: i64) -> Result<LogEnds, Failure> {
     let state = &page.task.state;
     let (id, attempt) = (state.id, state.attempt);
-    call.read(move |reads| reads.log_ends(id, attempt, head, tail)).await
+    call.read(move |reads| reads.log_ends(id, attempt, head, tail))
+        .await
 }
 
 fn gap(ends: &LogEnds) -> Option<Gap> {
@@ -131,6 +148,16 @@ fn gap(ends: &LogEnds) -> Option<Gap> {
         kept: ends.between_bytes,
         dropped: ends.dropped_bytes,
     })
+}
+
+/// A text in terminal colours, with what its end cut off.
+fn whole(bytes: &[u8]) -> show::Shown {
+    let mut pen = Ansi::new();
+    let mut shown = pen.feed(bytes);
+    let rest = pen.finish();
+    shown.runs.extend(rest.runs);
+    shown.escapes += rest.escapes;
+    shown
 }
 
 /// Draws the entries of a log, each stream with its own colours.
@@ -145,6 +172,25 @@ pub(super) struct Pens {
 impl Pens {
     pub(super) fn chunks(&mut self, lines: &[LogLine]) -> Vec<Chunk> {
         lines.iter().map(|line| self.chunk(line)).collect()
+    }
+
+    /// Shows what the end of each stream cut off.
+    fn end(&mut self, chunks: &mut Vec<Chunk>) {
+        for (pen, stream) in [
+            (&mut self.stdout, Stream::Stdout),
+            (&mut self.stderr, Stream::Stderr),
+            (&mut self.agent, Stream::Agent),
+        ] {
+            let rest = std::mem::take(pen).finish();
+            if !rest.runs.is_empty() {
+                self.escapes += rest.escapes;
+                chunks.push(Chunk {
+                    stream,
+                    at: String::new(),
+                    runs: rest.runs,
+                });
+            }
+        }
     }
 
     fn chunk(&mut self, line: &LogLine) -> Chunk {
@@ -177,9 +223,7 @@ fn find(ends: &LogEnds, needle: &str) -> Hits {
         lines: Vec::new(),
         searched: None,
     };
-    let mut line_number = 0;
-    for (stream, line) in lines(ends) {
-        line_number += 1;
+    for (number, (stream, line)) in (1..).zip(lines(ends)) {
         let text = String::from_utf8_lossy(&line);
         if !text.to_lowercase().contains(needle) {
             continue;
@@ -187,7 +231,7 @@ fn find(ends: &LogEnds, needle: &str) -> Hits {
         hits.count += 1;
         if hits.lines.len() < HITS {
             hits.lines.push(Hit {
-                line: line_number,
+                line: number,
                 stream,
                 runs: marked(&text, needle),
             });
@@ -223,10 +267,12 @@ fn marked(text: &str, needle: &str) -> Vec<show::Run> {
     let lower = text.to_lowercase();
     let at = lower.find(needle).unwrap_or_default();
     // lower case may have another length: then nothing is marked, but the line is shown
-    let (Some(before), Some(hit), Some(after)) =
-        (text.get(..at), text.get(at..at + needle.len()), text.get(at + needle.len()..))
-    else {
-        return Ansi::new().feed(text.as_bytes()).runs;
+    let (Some(before), Some(hit), Some(after)) = (
+        text.get(..at),
+        text.get(at..at + needle.len()),
+        text.get(at + needle.len()..),
+    ) else {
+        return whole(text.as_bytes()).runs;
     };
     let skipped = before.chars().count().saturating_sub(CONTEXT);
     let before: String = before.chars().skip(skipped).collect();
@@ -241,11 +287,7 @@ fn marked(text: &str, needle: &str) -> Vec<show::Run> {
 }
 
 /// The changed files: a list of them, and diffs page by page.
-pub(super) async fn files(
-    call: &Call,
-    page: &TaskPage,
-    query: &Fields,
-) -> Result<Files, Failure> {
+pub(super) async fn files(call: &Call, page: &TaskPage, query: &Fields) -> Result<Files, Failure> {
     let state = &page.task.state;
     let (id, attempt) = (state.id, state.attempt);
     let after: Option<i64> = query.parsed("after");
@@ -256,7 +298,11 @@ pub(super) async fn files(
         })
         .await?;
     let split = query.text("view") == Some("split");
-    let shown: Vec<FileDiffView> = diffs.items.iter().map(|f| file(page, f, DIFF_ROWS)).collect();
+    let shown: Vec<FileDiffView> = diffs
+        .items
+        .iter()
+        .map(|f| file(page, f, DIFF_ROWS))
+        .collect();
     let address = |after: Option<&str>| files_address(page, split, after);
     let here: Vec<i64> = shown.iter().map(|file| file.n).collect();
     let mut before = None;
@@ -271,7 +317,11 @@ pub(super) async fn files(
         list: list_entries.collect(),
         total: list.total,
         list_more: list.total - length(list.items.len()),
-        escapes: shown.iter().filter_map(|f| f.diff.as_ref()).map(|d| d.escapes).sum(),
+        escapes: shown
+            .iter()
+            .filter_map(|f| f.diff.as_ref())
+            .map(|d| d.escapes)
+            .sum(),
         diffs: shown,
         next: diffs.next.as_deref().map(|next| address(Some(next))),
         first: after.is_some().then(|| address(None)),
@@ -281,7 +331,9 @@ pub(super) async fn files(
 fn files_address(page: &TaskPage, split: bool, after: Option<&str>) -> String {
     let task = task_address(page.task.state.id);
     let view = if split { "&view=split" } else { "" };
-    let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+    let after = after
+        .map(|after| format!("&after={after}"))
+        .unwrap_or_default();
     format!("{task}?tab=files{view}{after}")
 }
 
@@ -305,7 +357,6 @@ fn entry(
         callouts.push(Callout::Truncated);
     }
     FileEntry {
-        n: file.n,
         href,
         path: path(&file.path),
         change: change(file.change),
@@ -325,7 +376,9 @@ pub(super) async fn first_diff(
     if page.summary.files == 0 {
         return Ok(None);
     }
-    let files = call.read(move |reads| reads.file_diffs(id, attempt, None, DIFFS)).await?;
+    let files = call
+        .read(move |reads| reads.file_diffs(id, attempt, None, DIFFS))
+        .await?;
     let first = files.items.iter().find(|file| file.diff.is_some());
     Ok(first.map(|first| file(page, first, SUMMARY_ROWS)))
 }
@@ -347,7 +400,10 @@ fn file(page: &TaskPage, file: &FileView, rows: usize) -> FileDiffView {
         added: diff.as_ref().map(|diff| length(diff.added)),
         removed: diff.as_ref().map(|diff| length(diff.removed)),
         note: note(diff.as_ref()),
-        raw: file.content.is_some().then(|| download(page, &format!("files/{}/raw", file.n))),
+        raw: file
+            .content
+            .is_some()
+            .then(|| download(page, &format!("files/{}/raw", file.n))),
         raw_diff: None,
         diff,
     }
@@ -360,7 +416,10 @@ fn note(diff: Option<&FileDiff>) -> Option<String> {
     };
     (diff.hidden_rows > 0).then(|| {
         let rows = count(diff.hidden_rows, "line is", "lines are");
-        format!("{rows} not shown here: the diff has {} bytes more.", number(length(diff.hidden_bytes)))
+        format!(
+            "{rows} not shown here: the diff has {} bytes more.",
+            number(length(diff.hidden_bytes))
+        )
     })
 }
 
@@ -397,19 +456,24 @@ mod tests {
     }
 
     fn text_of(entries: &[LogLine]) -> String {
-        let bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.bytes.clone()).collect();
+        let bytes: Vec<u8> = entries
+            .iter()
+            .flat_map(|entry| entry.bytes.clone())
+            .collect();
         String::from_utf8(bytes).expect("text")
     }
 
     #[test]
     fn the_last_twenty_lines_are_found_across_entries() {
-        let all: String = (0..50).map(|n| format!("line {n}\n")).collect();
-        let wanted: String = (30..50).map(|n| format!("line {n}\n")).collect();
+        let text = |numbers: std::ops::Range<i64>| {
+            let lines: Vec<String> = numbers.map(|n| format!("line {n}\n")).collect();
+            lines.concat()
+        };
+        let (all, wanted) = (text(0..50), text(30..50));
         for size in [1, 7, 64, 1_000] {
             let pieces = all.as_bytes().chunks(size).enumerate();
-            let entries = pieces.map(|(n, piece)| {
-                entry(length(n), std::str::from_utf8(piece).expect("text"))
-            });
+            let entries = pieces
+                .map(|(n, piece)| entry(length(n), std::str::from_utf8(piece).expect("text")));
             assert_eq!(text_of(&last_of(entries.collect())), wanted, "{size}");
         }
         assert_eq!(text_of(&last_of(vec![entry(0, "a\nb")])), "a\nb");
@@ -424,7 +488,11 @@ mod tests {
         let hits = find(&ends, "deployed");
         assert_eq!(hits.count, 1);
         assert_eq!(hits.lines[0].line, 2);
-        let marked: Vec<_> = hits.lines[0].runs.iter().map(|r| (&*r.class, &*r.text)).collect();
+        let marked: Vec<_> = hits.lines[0]
+            .runs
+            .iter()
+            .map(|r| (&*r.class, &*r.text))
+            .collect();
         assert_eq!(marked, [("", "two "), ("mark", "DEPLOYED"), ("", " ok")]);
         assert_eq!(find(&ends, "absent").count, 0);
     }

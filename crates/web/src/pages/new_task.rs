@@ -95,11 +95,7 @@ async fn show_form(
 }
 
 /// The form with what was typed so far.
-async fn form_of(
-    call: &Call,
-    fields: &Fields,
-    error: Option<String>,
-) -> Result<NewTask, Failure> {
+async fn form_of(call: &Call, fields: &Fields, error: Option<String>) -> Result<NewTask, Failure> {
     let (account, scope) = (call.account(), call.scope());
     let filter = BoardFilter {
         desktop: None,
@@ -133,7 +129,11 @@ async fn form_of(
 /// Tasks that another may depend on: whatever can still become done, newest first, and those that
 /// are done.
 fn candidates(board: &BoardView, fields: &Fields) -> Vec<Candidate> {
-    let cards = board.columns.iter().take(4).flat_map(|column| &column.cards);
+    let cards = board
+        .columns
+        .iter()
+        .take(4)
+        .flat_map(|column| &column.cards);
     let mut candidates: Vec<&store::Card> = cards.collect();
     candidates.sort_by_key(|task| std::cmp::Reverse(task.id));
     let shown = candidates.into_iter().map(|task| {

@@ -32,15 +32,17 @@ pub(crate) async fn by_password(
     let password = Zeroizing::new(form.fields.owned("password"));
     let signed_in = state.auth.sign_in_by_password(&request, email, password);
     let signed_in = signed_in.await;
-    answer(&request, &state, &form.fields, SignInError::Password, signed_in)
+    answer(
+        &request,
+        &state,
+        &form.fields,
+        SignInError::Password,
+        signed_in,
+    )
 }
 
 /// A one-time link, or the token in it.
-pub(crate) async fn by_link(
-    request: HttpRequest,
-    state: web::Data<AppState>,
-    form: Form,
-) -> Reply {
+pub(crate) async fn by_link(request: HttpRequest, state: web::Data<AppState>, form: Form) -> Reply {
     let given = form.fields.owned("token");
     // people paste the whole link
     let token = given.rsplit('#').next().unwrap_or_default().trim();
@@ -71,7 +73,11 @@ fn answer(
             _ => return Err(failure),
         },
     };
-    html::with_status(request, StatusCode::UNAUTHORIZED, &page(fields, Some(error)))
+    html::with_status(
+        request,
+        StatusCode::UNAUTHORIZED,
+        &page(fields, Some(error)),
+    )
 }
 
 fn welcome(
@@ -101,7 +107,9 @@ fn next(fields: &Fields) -> String {
     let next = fields.text("next").unwrap_or("/board");
     let is_ours = next.starts_with('/')
         && !next.starts_with("//")
-        && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+        && next
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     if is_ours { next } else { "/board" }.to_owned()
 }
 
@@ -113,12 +121,24 @@ mod tests {
 
     #[test]
     fn nobody_is_led_elsewhere_after_signing_in() {
-        let next_of = |query: &str| {
-            next(&Fields::of(&TestRequest::with_uri(query).to_http_request()))
-        };
-        assert_eq!(next_of("/sign-in?next=%2Ftasks%2Ftask_1%3Ftab%3Dlogs"), "/tasks/task_1?tab=logs");
-        for elsewhere in ["//evil.example", "https://evil.example", "/%5Cevil.example", "/%09/evil.example", ""] {
-            assert_eq!(next_of(&format!("/sign-in?next={elsewhere}")), "/board", "{elsewhere}");
+        let next_of =
+            |query: &str| next(&Fields::of(&TestRequest::with_uri(query).to_http_request()));
+        assert_eq!(
+            next_of("/sign-in?next=%2Ftasks%2Ftask_1%3Ftab%3Dlogs"),
+            "/tasks/task_1?tab=logs"
+        );
+        for elsewhere in [
+            "//evil.example",
+            "https://evil.example",
+            "/%5Cevil.example",
+            "/%09/evil.example",
+            "",
+        ] {
+            assert_eq!(
+                next_of(&format!("/sign-in?next={elsewhere}")),
+                "/board",
+                "{elsewhere}"
+            );
         }
     }
 }

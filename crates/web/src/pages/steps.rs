@@ -36,7 +36,10 @@ pub(crate) async fn confirm_cancel(call: Call, id: Id<TaskId>) -> Reply {
 
 /// Calls a task off.
 pub(crate) async fn cancel(call: Call, id: Id<TaskId>, form: Form) -> Reply {
-    match call.submit(Command::CancelTask(id.0), form.idempotency).await {
+    match call
+        .submit(Command::CancelTask(id.0), form.idempotency)
+        .await
+    {
         Ok(_) => {
             let to = format!("{}?done=cancelled", task_address(id.0));
             Ok(html::redirect(&call.request, &to))
@@ -71,11 +74,21 @@ fn consequences(page: &TaskPage) -> Vec<String> {
         }
     };
     let mut all = vec![first.to_owned()];
-    let waiting = page.task.dependents.iter().filter(|task| task.status == Status::Pending);
+    let waiting = page
+        .task
+        .dependents
+        .iter()
+        .filter(|task| task.status == Status::Pending);
     let waiting = waiting.count();
     if waiting > 0 {
-        let tasks = count(waiting, "task that depends on it stays", "tasks that depend on it stay");
-        all.push(format!("{tasks} blocked until a retry is done, or are cancelled if they say so."));
+        let tasks = count(
+            waiting,
+            "task that depends on it stays",
+            "tasks that depend on it stay",
+        );
+        all.push(format!(
+            "{tasks} blocked until a retry is done, or are cancelled if they say so."
+        ));
     }
     all
 }
@@ -100,7 +113,10 @@ pub(crate) async fn retry(call: Call, id: Id<TaskId>, form: Form) -> Reply {
     let task = read(&call, id.0).await?;
     let changes = RetryChanges {
         content: Some(fields.owned("content")).filter(|text| *text != task.task.content),
-        title: fields.text("title").map(ToOwned::to_owned).filter(|text| *text != task.task.state.title),
+        title: fields
+            .text("title")
+            .map(ToOwned::to_owned)
+            .filter(|text| *text != task.task.state.title),
         requires_approval: requires_approval(&call, &task, fields),
     };
     let command = Command::RetryTask {
@@ -119,7 +135,10 @@ pub(crate) async fn retry(call: Call, id: Id<TaskId>, form: Form) -> Reply {
         return Err(unexpected_answer());
     };
     if fields.is_on("run") && retried.state.status == Status::Pending {
-        let run = call.submit(Command::RunTask(retried.state.id), form.second(&call.request));
+        let run = call.submit(
+            Command::RunTask(retried.state.id),
+            form.second(&call.request),
+        );
         // it may be blocked: the new task says by what
         if let Err(failure) = run.await
             && failure.status() != StatusCode::CONFLICT
@@ -168,8 +187,14 @@ fn retry_of(call: &Call, page: &TaskPage, typed: Option<&Fields>, error: Option<
     let state = &page.task.state;
     let lock = lock(call, page);
     let last = page.task.review.as_ref().and_then(|review| {
-        let decided = review.decided.clone().filter(|decided| decided.feedback.is_some())?;
-        Some(store::PriorFeedback { task: state.id, decided })
+        let decided = review
+            .decided
+            .clone()
+            .filter(|decided| decided.feedback.is_some())?;
+        Some(store::PriorFeedback {
+            task: state.id,
+            decided,
+        })
     });
     let said = page.task.prior_feedback.iter().chain(&last);
     let typed_or = |name: &str, old: &str| typed.map_or_else(|| old.to_owned(), |f| f.owned(name));

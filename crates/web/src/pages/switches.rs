@@ -32,5 +32,8 @@ pub(crate) async fn change(call: Call, form: Form) -> Result<HttpResponse, Failu
         require_evidence: Some(form.fields.is_on("requireEvidence")),
     };
     call.submit(command, form.idempotency).await?;
-    Ok(html::redirect(&call.request, &format!("{ADDRESS}?done=saved")))
+    Ok(html::redirect(
+        &call.request,
+        &format!("{ADDRESS}?done=saved"),
+    ))
 }

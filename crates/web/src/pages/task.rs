@@ -36,9 +36,18 @@ pub(crate) async fn page(call: Call, id: Id<TaskId>, query: Fields) -> Reply {
             };
             (Tab::Logs(logs), live)
         }
-        Some("files") => (Tab::Files(material::files(&call, &task, &query).await?), Live::Account),
-        Some("history") => (Tab::History(events::of_task(&call, state.id).await?), Live::Account),
-        _ => (Tab::Output(material::output(&call, &task).await?), Live::Account),
+        Some("files") => (
+            Tab::Files(material::files(&call, &task, &query).await?),
+            Live::Account,
+        ),
+        Some("history") => (
+            Tab::History(events::of_task(&call, state.id).await?),
+            Live::Account,
+        ),
+        _ => (
+            Tab::Output(material::output(&call, &task).await?),
+            Live::Account,
+        ),
     };
     let page = Page {
         frame: frame(&call, tab_title(&state.title), Nav::Board, live).await?,
@@ -109,13 +118,21 @@ fn facts_of(call: &Call, page: &TaskPage) -> Facts {
         },
         blocked_by: page.blocked.iter().map(link).collect(),
         releases: releases(page),
-        feedback: page.task.prior_feedback.iter().map(|f| feedback(call, f)).collect(),
-        decision: page.task.review.as_ref().and_then(|review| decision(review, reader, now)),
+        feedback: page
+            .task
+            .prior_feedback
+            .iter()
+            .map(|f| feedback(call, f))
+            .collect(),
+        decision: page
+            .task
+            .review
+            .as_ref()
+            .and_then(|review| decision(review, reader, now)),
         retry_of: page.retry_of.as_ref().map(link),
         retried_by: page.retried_by.as_ref().map(link),
         actions: actions(call, page),
         next: next(page),
-        others_pending: others_pending(page),
         escapes,
     }
 }
@@ -143,11 +160,18 @@ pub(super) fn releases(page: &TaskPage) -> Vec<super::view::task::Release> {
         let name = page.desktop_names.get(&task.desktop);
         name.map_or("a removed desktop", String::as_str)
     };
-    page.releases.iter().map(|task| release(task, name(task))).collect()
+    page.releases
+        .iter()
+        .map(|task| release(task, name(task)))
+        .collect()
 }
 
 pub(super) fn feedback(call: &Call, prior: &PriorFeedback) -> Feedback {
-    let text = prior.decided.feedback.as_ref().map_or("", |text| text.as_str());
+    let text = prior
+        .decided
+        .feedback
+        .as_ref()
+        .map_or("", |text| text.as_str());
     Feedback {
         text: show::block(text),
         by: actor(&prior.decided.by, call.principal().identity.id),

@@ -86,7 +86,10 @@ pub(super) fn decision(
         outcome,
         by: actor(&decided.by, reader),
         at: when(decided.at, now),
-        feedback: decided.feedback.as_ref().map(|text| show::block(text.as_str())),
+        feedback: decided
+            .feedback
+            .as_ref()
+            .map(|text| show::block(text.as_str())),
     })
 }
 
@@ -137,13 +140,9 @@ pub(super) fn task_address(id: core::TaskId) -> String {
     format!("/tasks/{id}")
 }
 
-/// A title where nothing of an agent may take much room.
+/// A title where nothing of an agent may take much room; it says how much is left out.
 pub(super) fn short(title: &str) -> Shown {
-    if title.chars().count() <= SHORT_TITLE {
-        return show::line(title);
-    }
-    let cut: String = title.chars().take(SHORT_TITLE - 1).collect();
-    show::line(&format!("{cut}…"))
+    show::line(title).cut(SHORT_TITLE)
 }
 
 pub(super) fn change(change: core::ChangeKind) -> Change {
@@ -216,12 +215,19 @@ mod tests {
         assert_eq!(of(Some("100644"), Some("100755")), [Callout::Executable]);
         assert_eq!(of(None, Some("100755")), [Callout::Executable]);
         assert_eq!(of(Some("100755"), Some("100644")), [Callout::NotExecutable]);
-        assert_eq!(of(Some("100644"), Some("120000")), [
-            Callout::Symlink,
-            Callout::Mode("100644 → 120000".to_owned())
-        ]);
+        assert_eq!(
+            of(Some("100644"), Some("120000")),
+            [
+                Callout::Symlink,
+                Callout::Mode("100644 → 120000".to_owned())
+            ]
+        );
         assert_eq!(of(None, Some("160000")), [Callout::Submodule]);
-        assert_eq!(of(Some("120000"), None), [Callout::Symlink], "a deleted link");
+        assert_eq!(
+            of(Some("120000"), None),
+            [Callout::Symlink],
+            "a deleted link"
+        );
         assert_eq!(of(Some("100644"), Some("100644")), []);
         assert_eq!(of(None, None), []);
     }

@@ -61,7 +61,10 @@ impl Drop for Turn {
 /// read.
 pub(crate) async fn claim(call: &Call, desktop: DesktopId, wait: Duration) -> Reply {
     let open = call.open()?;
-    let turn = call.state.claims.begin((call.principal().identity.id, desktop));
+    let turn = call
+        .state
+        .claims
+        .begin((call.principal().identity.id, desktop));
     let deadline = Instant::now() + wait;
     let mut queued = call.hub().subscribe(Topic::Queued(desktop));
     let nothing = || Ok(HttpResponse::NoContent().finish());

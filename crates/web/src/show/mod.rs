@@ -16,7 +16,9 @@ mod tests;
 mod visible;
 
 pub(crate) use ansi::Ansi;
-pub(crate) use diff::{DiffLimits, FileDiff, Row, RowKind, diff};
+#[cfg(test)]
+use diff::Row;
+pub(crate) use diff::{DiffLimits, FileDiff, RowKind, diff};
 pub(crate) use run::{Run, Shown};
 
 use pen::{Breaks, Pen};

@@ -39,6 +39,8 @@ impl Principal {
             Access::AnyOf(any) => any.iter().any(|capability| has(*capability)),
             Access::Account(capability) => has(capability) && !self.is_agent,
             Access::Runner => self.is_agent,
+            // all of these are keys
+            Access::Person => false,
         }
     }
 }

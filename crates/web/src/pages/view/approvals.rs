@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::task::{Changes, Decision};
-use super::{Frame, Gate, Kind, Status, When};
+use super::{Frame, Gate, Kind, When};
 use crate::show::Shown;
 
 /// `/approvals`.
@@ -46,8 +46,6 @@ pub struct ApprovalItem {
     pub task_id: String,
     pub title: Shown,
     pub kind: Kind,
-    /// Of the task now.
-    pub status: Status,
     pub gate: Gate,
     pub desktop: Shown,
     pub completed: When,

@@ -3,7 +3,7 @@
 
 use askama::Template;
 
-use super::{Frame, Nav};
+use super::Frame;
 use crate::show::Shown;
 
 /// The page.
@@ -37,11 +37,4 @@ pub struct Confirm {
     /// Where **Back** leads without script.
     pub back: String,
     pub error: Option<String>,
-}
-
-impl Confirm {
-    /// For the frame of the page.
-    pub fn frame(&self, frame: Frame, nav: Nav) -> Frame {
-        Frame { title: self.question.to_owned(), nav, ..frame }
-    }
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::task::{Changes, Decision, Next, Release};
-use super::{Actor, Frame, Gate, Kind, When};
+use super::{Frame, Kind, When};
 use crate::show::Shown;
 
 /// The page.
@@ -50,7 +50,6 @@ pub struct Decide {
     pub seconds: Option<i64>,
     pub completed: Option<When>,
     pub attempt: i64,
-    pub gate: Gate,
     pub changes: Changes,
     pub evidence: String,
     /// What an approval starts at once; titles cut at 120 characters.
@@ -73,20 +72,6 @@ pub struct Decided {
     /// The one that was tried now, when it is not the one that stands.
     pub tried_approve: Option<bool>,
     pub next: Option<Next>,
-}
-
-impl Decide {
-    /// The name of the button that decides.
-    pub fn button(&self) -> &'static str {
-        if self.approve { "Approve" } else { "Reject" }
-    }
-}
-
-impl Decided {
-    /// Who decided, for a sentence.
-    pub fn by(&self) -> Option<&Actor> {
-        self.decision.as_ref().map(|decision| &decision.by)
-    }
 }
 
 /// Reasons to start a reject from: what the button says and what it writes. The address is

@@ -43,7 +43,6 @@ pub struct Desktop {
     pub name: Shown,
     pub state: DesktopState,
     pub last_seen: Option<When>,
-    pub created: When,
     pub runs: Vec<TaskLink>,
 }
 

@@ -25,7 +25,6 @@ pub struct Files {
 /// One file of the list.
 #[derive(Clone, Debug)]
 pub struct FileEntry {
-    pub n: i64,
     /// `#file-N`, or the page of diffs that has it.
     pub href: String,
     pub path: Shown,
@@ -127,7 +126,9 @@ impl Callout {
             Self::NotExecutable => "No longer executable".to_owned(),
             Self::Mode(text) => format!("Mode {text}"),
             Self::Truncated => "Cut at upload".to_owned(),
-            Self::Escapes(count) => super::words::count(*count, "invisible character", "invisible characters"),
+            Self::Escapes(count) => {
+                super::words::count(*count, "invisible character", "invisible characters")
+            }
         }
     }
 
@@ -135,13 +136,20 @@ impl Callout {
     pub fn class(&self) -> &'static str {
         match self {
             Self::Binary | Self::NotExecutable | Self::Mode(_) => "info",
-            Self::Symlink | Self::Submodule | Self::Executable | Self::Truncated | Self::Escapes(_) => "warn",
+            Self::Symlink
+            | Self::Submodule
+            | Self::Executable
+            | Self::Truncated
+            | Self::Escapes(_) => "warn",
         }
     }
 }
 
 /// The class of a row.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "templates pass references"
+)]
 pub fn row_class(kind: &RowKind) -> &'static str {
     match kind {
         RowKind::Hunk => "hunk",
@@ -153,7 +161,10 @@ pub fn row_class(kind: &RowKind) -> &'static str {
 }
 
 /// The sign in front of a row, which tells additions from removals without colour.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "templates pass references"
+)]
 pub fn row_sign(kind: &RowKind) -> &'static str {
     match kind {
         RowKind::Added => "+",

@@ -75,8 +75,14 @@ impl Gap {
     /// The marker, with the number of bytes.
     pub fn text(&self) -> String {
         match (self.kept, self.dropped) {
-            (kept, 0) => format!("{} not shown here; they are in the download", words::bytes(kept)),
-            (0, dropped) => format!("{} were dropped when the log was written", words::bytes(dropped)),
+            (kept, 0) => format!(
+                "{} not shown here; they are in the download",
+                words::bytes(kept)
+            ),
+            (0, dropped) => format!(
+                "{} were dropped when the log was written",
+                words::bytes(dropped)
+            ),
             (kept, dropped) => format!(
                 "{} not shown here (they are in the download), {} were dropped when the log was written",
                 words::bytes(kept),

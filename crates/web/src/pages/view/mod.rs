@@ -44,7 +44,7 @@ pub struct Frame {
     pub live: String,
     pub can: Can,
     /// What just happened, shown once at the top of the page.
-    pub notice: Option<Notice>,
+    pub notice: Option<&'static str>,
 }
 
 /// The entry of the navigation that is current.
@@ -73,52 +73,4 @@ pub struct Can {
     pub settings: bool,
     pub desktops: bool,
     pub keys: bool,
-}
-
-/// One sentence about what just happened.
-#[derive(Clone, Debug)]
-pub struct Notice {
-    pub tone: Tone,
-    pub text: String,
-    /// Where to go next: address and words.
-    pub link: Option<(String, String)>,
-}
-
-/// How a notice is meant; it picks the colour and the icon, and the words say the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
-    Good,
-    Info,
-    Warning,
-    Bad,
-}
-
-impl Tone {
-    /// Its class, a constant of ours.
-    pub fn class(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Info => "info",
-            Self::Warning => "warn",
-            Self::Bad => "bad",
-        }
-    }
-
-    /// Its icon in the sprite.
-    pub fn icon(self) -> &'static str {
-        match self {
-            Self::Good => "circle-check",
-            Self::Info => "info",
-            Self::Warning => "triangle-alert",
-            Self::Bad => "circle-x",
-        }
-    }
-
-    /// Whether a screen reader is interrupted for it.
-    pub fn role(self) -> &'static str {
-        match self {
-            Self::Good | Self::Info => "status",
-            Self::Warning | Self::Bad => "alert",
-        }
-    }
 }

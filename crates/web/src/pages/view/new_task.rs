@@ -22,7 +22,10 @@ pub struct NewTaskDialog {
 }
 
 /// The form with what was typed so far.
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the form")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the form"
+)]
 #[derive(Clone, Debug)]
 pub struct NewTask {
     pub idempotency_key: String,

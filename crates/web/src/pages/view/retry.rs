@@ -22,6 +22,10 @@ pub struct RetryDialog {
 }
 
 /// The form.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is something the template asks"
+)]
 #[derive(Clone, Debug)]
 pub struct Retry {
     pub task_id: String,
@@ -51,6 +55,10 @@ pub struct Retry {
 impl Retry {
     /// The name of the button.
     pub fn button(&self) -> &'static str {
-        if self.after_reject { "Retry with changes" } else { "Retry" }
+        if self.after_reject {
+            "Retry with changes"
+        } else {
+            "Retry"
+        }
     }
 }

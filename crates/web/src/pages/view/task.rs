@@ -64,8 +64,6 @@ pub struct Facts {
     pub retried_by: Option<TaskLink>,
     pub actions: Actions,
     pub next: Option<Next>,
-    /// Pending approvals beside this one.
-    pub others_pending: i64,
     /// Invisible characters drawn in title, content and error.
     pub escapes: usize,
 }

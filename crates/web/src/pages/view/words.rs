@@ -16,8 +16,9 @@ pub struct When {
     pub clock: String,
 }
 
-const EXACT: &[FormatItem<'_>] =
-    format_description!("[day padding:none] [month repr:short] [year], [hour]:[minute]:[second] UTC");
+const EXACT: &[FormatItem<'_>] = format_description!(
+    "[day padding:none] [month repr:short] [year], [hour]:[minute]:[second] UTC"
+);
 const CLOCK: &[FormatItem<'_>] = format_description!("[hour]:[minute]");
 const DAY: &[FormatItem<'_>] = format_description!("[day padding:none] [month repr:short] [year]");
 
@@ -40,15 +41,19 @@ fn relative(seconds: i64) -> Option<String> {
     let span = seconds.unsigned_abs();
     let amount = match span {
         0..45 => return Some(if past { "just now" } else { "in a moment" }.to_owned()),
-        45..5_400 if span < 3_570 => format!("{} min", (span + 30) / 60),
-        0..129_600 if span < 84_600 => format!("{} h", (span + 1_800) / 3_600),
-        0..2_592_000 => {
+        45..3_570 => format!("{} min", (span + 30) / 60),
+        3_570..84_600 => format!("{} h", (span + 1_800) / 3_600),
+        84_600..2_592_000 => {
             let days = i64::try_from((span + 43_200) / 86_400).unwrap_or(i64::MAX);
             count(days, "day", "days")
-        },
+        }
         _ => return None,
     };
-    Some(if past { format!("{amount} ago") } else { format!("in {amount}") })
+    Some(if past {
+        format!("{amount} ago")
+    } else {
+        format!("in {amount}")
+    })
 }
 
 /// A number of something, whichever integer it is kept in; templates pass references as well.
@@ -82,7 +87,6 @@ impl<T: Amount> Amount for &T {
 }
 
 /// `4 min 12 s`: two units at most, so that it stays readable at a glance.
-#[expect(clippy::needless_pass_by_value, reason = "templates pass values and references")]
 pub fn duration(seconds: impl Amount) -> String {
     let seconds = seconds.amount().max(0);
     match seconds {
@@ -95,7 +99,6 @@ pub fn duration(seconds: impl Amount) -> String {
 }
 
 /// `12.4 MB`, by thousands; below a thousand the bytes themselves.
-#[expect(clippy::needless_pass_by_value, reason = "templates pass values and references")]
 pub fn bytes(amount: impl Amount) -> String {
     let amount = amount.amount().max(0);
     let (unit, size) = match amount {
@@ -113,7 +116,6 @@ pub fn bytes(amount: impl Amount) -> String {
 }
 
 /// `12,345`.
-#[expect(clippy::needless_pass_by_value, reason = "templates pass values and references")]
 pub fn number(amount: impl Amount) -> String {
     let amount = amount.amount();
     let digits = amount.unsigned_abs().to_string();
@@ -131,16 +133,18 @@ pub fn number(amount: impl Amount) -> String {
 }
 
 /// Whether there is any.
-#[expect(clippy::needless_pass_by_value, reason = "templates pass values and references")]
 pub fn some(amount: impl Amount) -> bool {
     amount.amount() > 0
 }
 
 /// `1 file`, `2 files`.
-#[expect(clippy::needless_pass_by_value, reason = "templates pass values and references")]
 pub fn count(amount: impl Amount, one: &str, many: &str) -> String {
     let amount = amount.amount();
-    format!("{} {}", number(amount), if amount == 1 { one } else { many })
+    format!(
+        "{} {}",
+        number(amount),
+        if amount == 1 { one } else { many }
+    )
 }
 
 #[cfg(test)]
