@@ -89,11 +89,12 @@
   async function replace(region, html) {
     held.delete(region.id);
     const open = new Set(all('details[open]', region).map((details) => details.id).filter(Boolean));
+    const before = region.dataset.headline;
     await window.htmx.swap({ text: html, target: region, swap: 'outerMorph', sourceElement: region });
     for (const id of open) document.getElementById(id)?.setAttribute('open', '');
     countTimes();
     const headline = document.getElementById(region.id)?.dataset.headline;
-    if (headline) say(headline);
+    if (headline && headline !== before) say(headline);
   }
 
   const held = new Map();
@@ -101,14 +102,19 @@
   /** Keeps an update back and offers it: nothing moves under the pointer or the focus. */
   function hold(region, html) {
     held.set(region.id, html);
+    const next = parse(html);
     const known = new Set(all('[data-item]', region).map((item) => item.dataset.item));
-    const fresh = all('[data-item]', parse(html)).filter((item) => !known.has(item.dataset.item)).length;
+    const fresh = all('[data-item]', next).filter((item) => !known.has(item.dataset.item)).length;
     const bar = one('.held', region);
     if (!bar) return;
-    const text = fresh ? `${fresh} new` : 'Show changes';
-    one('button', bar).textContent = text;
+    // a decision is told at once, also to somebody whose pointer rests on the buttons
+    const headline = one('[data-headline]', next)?.dataset.headline;
+    const isNews = headline && headline !== region.dataset.headline;
+    const text = isNews ? `${headline}: show` : fresh ? `${fresh} new` : 'Show changes';
+    const button = one('button', bar);
+    if (button.textContent !== text) say(text);
+    button.textContent = text;
     bar.hidden = false;
-    say(text);
   }
 
   function release(region) {
@@ -133,6 +139,8 @@
   const live = one('#live');
   const offline = one('#offline');
   let lost = false;
+  // a form that was sent decides where this page goes next, also when it ends the session
+  let isLeaving = false;
 
   function setLost(isLost) {
     if (offline) offline.hidden = !isLost;
@@ -157,7 +165,7 @@
       regions().filter((region) => concerns(region, change)).forEach(refresh);
     });
     live.addEventListener('log', (event) => appendLog(event.detail.data));
-    live.addEventListener('ended', () => location.assign('/sign-in?ended=1'));
+    live.addEventListener('ended', () => { if (!isLeaving) location.assign('/sign-in?ended=1'); });
     live.addEventListener('htmx:sse:after:connection', () => setLost(false));
     for (const failure of ['htmx:sse:error', 'htmx:sse:close']) live.addEventListener(failure, () => setLost(true));
     // the stream also ends when the tab is hidden: that is no loss
@@ -166,6 +174,18 @@
       if (connection.attempt > 1 && !document.hidden) setLost(true);
     });
     window.addEventListener('offline', () => setLost(true));
+    // The extension takes up a stream again that broke, but not one that never began.
+    let pause = 1000;
+    const begin = () => {
+      setLost(true);
+      setTimeout(() => window.htmx.ajax('GET', live.getAttribute('hx-sse:connect'), { source: live, swap: 'none' }), pause);
+      pause = Math.min(pause * 2, 15_000);
+    };
+    live.addEventListener('htmx:error', begin);
+    live.addEventListener('htmx:response:error', (event) => {
+      if (event.detail.ctx.response.status === 401) location.assign('/sign-in?ended=1');
+      else begin();
+    });
   }
 
   // --- The log of a running task follows its end, unless somebody reads elsewhere.
@@ -217,6 +237,8 @@
   }
 
   dialog?.addEventListener('close', () => {
+    // it told of a decision that the page behind it does not show yet
+    if (one('[data-refresh]', dialog)) regions().forEach(refresh);
     dialog.replaceChildren();
     if (opener?.isConnected) opener.focus();
     releaseAll();
@@ -232,6 +254,7 @@
       event.preventDefault();
       send(form, event.submitter);
     } else if (form.method === 'post') {
+      isLeaving = true;
       setBusy(event.submitter);
     }
   });
@@ -333,8 +356,6 @@
       say('Press Ctrl and C to copy');
     }
   });
-
-  on('click', (event) => { if (event.target.closest?.('[data-refresh]')) location.reload(); });
 
   /** The words of the server (pages/view/words.rs), counted on. */
   function relative(seconds) {

@@ -2,9 +2,13 @@
 // nothing.
 
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import test from 'node:test';
 
 import { dialog, eventually, inBrowser, signIn, signedIn, withBrowser } from './browser.mjs';
@@ -31,10 +35,10 @@ function administer(arguments_, input) {
 }
 
 /** A person of one test alone, so that others stay signed in. */
-function newPerson(password = site.ada.password) {
+function newPerson() {
+  const { password } = site.ada;
   const email = `${unique('person').replace(' ', '-')}@example.org`;
-  const arguments_ = ['user', 'create', '--email', email];
-  administer(password ? [...arguments_, '--password-stdin'] : arguments_, password && `${password}\n`);
+  administer(['user', 'create', '--email', email, '--password-stdin'], `${password}\n`);
   return { email, password };
 }
 
@@ -69,7 +73,8 @@ test('one press switches Task approval, and it holds every task', () => signedIn
   assert.equal((await settings()).taskApprovalMode, true);
   try {
     await page.goto('/board');
-    await button(page, 'New task').click();
+    // an empty board has a second one
+    await button(page, 'New task').first().click();
     const gate = dialog(page).getByRole('switch', { name: 'Requires approval' });
     assert.equal(await gate.isChecked(), true);
     assert.equal(await gate.isDisabled(), true);
@@ -238,8 +243,14 @@ test('a desktop is added with its one command, and removed after a question', ()
   await call('POST', `/api/desktops/${id}/claim`, { wait: 0 }, { key, status: 401 });
 }));
 
+/** Opens a one-time link as people do, from outside. */
+async function follow(page, address) {
+  await page.goto('about:blank');
+  await page.goto(address);
+}
+
 test('a one-time link is used by pressing Sign in, once', async () => {
-  const person = newPerson(null);
+  const person = newPerson();
   const token = newToken(person);
   // what programs that follow links do: nothing of it uses the link up
   for (const method of ['GET', 'HEAD', 'GET']) {
@@ -253,40 +264,74 @@ test('a one-time link is used by pressing Sign in, once', async () => {
     await page.goto(`/sign-in#${token}`);
     await page.getByText('Press the button to use it').waitFor();
     assert.equal(page.url(), `${site.url}/sign-in`, 'the token has left the address');
-    assert.ok(!(await page.evaluate(() => JSON.stringify([history.state, { ...localStorage }]))).includes(token));
+    const kept = await page.evaluate(() => JSON.stringify([history.state, { ...localStorage }]));
+    assert.ok(!kept.includes(token));
     assert.equal(await button(page, 'Sign in').count(), 1, 'there is one way on');
     await page.reload();
     assert.equal(await isSignedIn(context), false);
-    await page.goto('about:blank');
-    await page.goto(`/sign-in#${token}`);
+    await follow(page, `/sign-in#${token}`);
     await button(page, 'Sign in').click();
     await page.waitForURL('**/board');
     assert.ok(sent.every((line) => !line.includes(token)), 'the token is in no address');
+  });
+  await inBrowser({}, async (page, context) => {
+    for (const worthless of [token, 'f'.repeat(64), 'garbage', '<b>']) {
+      await follow(page, `/sign-in#${encodeURIComponent(worthless)}`);
+      await button(page, 'Sign in').click();
+      await page.getByRole('alert').filter({ hasText: 'used already' }).waitFor();
+      assert.equal(await isSignedIn(context), false);
+    }
+  });
+});
 
-    // somebody let in by a link is told to set a password, until there is one
+/** The quick start in a folder of its own: its address and the link to sign in by. */
+async function quickStart(use) {
+  const folder = await mkdtemp(join(tmpdir(), 'quick-'));
+  const program = spawn(site.program, [], {
+    cwd: folder, env: { LISTEN: '127.0.0.1:0', HOME: folder }, stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  try {
+    for await (const line of createInterface(program.stdout)) {
+      const [, address] = /^Sign-in: (.*)$/.exec(line) ?? [];
+      if (address) {
+        await use(address);
+        return;
+      }
+    }
+    assert.fail('it prints a link');
+  } finally {
+    program.kill('SIGTERM');
+    if (program.exitCode === null) await once(program, 'exit');
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+test('the first owner is told to set a password until there is one', () => quickStart(async (address) => {
+  const baseURL = new URL(address).origin;
+  await inBrowser({ baseURL }, async (page, context, faults) => {
+    await page.goto(address);
+    await button(page, 'Sign in').click();
+    await page.waitForURL('**/board');
     const banner = page.getByText('This account has no password yet');
-    await banner.waitFor();
+    for (const path of ['/board', '/approvals', '/settings/mission-control']) {
+      await page.goto(path);
+      await banner.waitFor();
+    }
     await link(page, 'Set a password').click();
     await page.waitForURL('**/settings/account');
     assert.equal(await page.getByLabel('Current password').count(), 0);
     await page.getByLabel('New password').fill('a password of my own');
     await button(page, 'Set password').click();
     await page.getByText('Password saved.').waitFor();
-    assert.equal(await banner.count(), 0);
-    await page.goto('/board');
-    assert.equal(await banner.count(), 0);
-  });
-  await inBrowser({}, async (page, context) => {
-    for (const worthless of [token, 'f'.repeat(64), 'garbage', '<b>']) {
-      await page.goto('about:blank');
-      await page.goto(`/sign-in#${encodeURIComponent(worthless)}`);
-      await button(page, 'Sign in').click();
-      await page.getByRole('alert').filter({ hasText: 'used already' }).waitFor();
-      assert.equal(await isSignedIn(context), false);
+    for (const path of ['/settings/account', '/board']) {
+      await page.goto(path);
+      assert.equal(await banner.count(), 0);
     }
-    await signIn(page, { ...person, password: 'a password of my own' });
+    // this server is ours as well
+    const foreign = faults.filter((fault) => !fault.startsWith(`request to ${baseURL}/`));
+    faults.splice(0, Infinity, ...foreign);
   });
-});
+}));
 
 test('a wrong password lets nobody in, and says no more than that', () => inBrowser({}, async (page, context) => {
   const attempt = async (email, password) => {
@@ -404,7 +449,7 @@ test('signing out ends the session itself, not only the cookie', () => signedIn(
 async function foreignSite() {
   const server = createServer((_, response) => {
     response.setHeader('content-type', 'text/html');
-    response.end('<!doctype html><title>Elsewhere</title><iframe name="sink"></iframe>');
+    response.end('<!doctype html><title>Elsewhere</title><body>');
   });
   server.listen(0);
   await once(server, 'listening');
@@ -431,7 +476,10 @@ function attack({ base, review, running, key, digest }) {
   for (const [action, body] of Object.values(targets)) {
     for (const enctype of [form, 'multipart/form-data', 'text/plain']) {
       vector(() => {
-        const element = Object.assign(document.createElement('form'), { action, method: 'post', enctype, target: 'sink' });
+        // each its own frame: a second navigation of one frame calls off the first
+        const target = `frame ${document.forms.length}`;
+        document.body.append(Object.assign(document.createElement('iframe'), { name: target }));
+        const element = Object.assign(document.createElement('form'), { action, method: 'post', enctype, target });
         for (const [name, value] of new URLSearchParams(body)) {
           element.append(Object.assign(document.createElement('input'), { name, value }));
         }

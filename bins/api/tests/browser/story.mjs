@@ -1,7 +1,7 @@
 // A week in the life of a team: data that looks like what people really see, on every page, with a
 // task in each of its states.
 
-import { Desktop, call, decide, diffOf, setSettings } from './site.mjs';
+import { Desktop, call, decide, diffOf } from './site.mjs';
 
 const RUN_AND_GATE = { autoRun: true, requiresApproval: true };
 
@@ -100,8 +100,8 @@ export async function tell() {
   await decide(rejected.id, {
     decision: 'reject', feedback: 'Right idea. But nothing tests that rates older than an hour are refused: please add that.',
   });
+  // what started by itself starts by itself again
   const { id: review } = await call('POST', `/api/mission-control/tasks/${rejected.id}/retry`, {});
-  await call('POST', `/api/mission-control/tasks/${review}/run`, {});
   const again = await builder.claim();
   await again.log(...TEST_LOG);
   await again.files([
@@ -182,5 +182,3 @@ export const dialogsOf = (tasks) => [
   [`/tasks/${tasks.running}`, 'Cancel'], [`/tasks/${tasks.failed}`, 'Retry'], ['/desktops', 'Remove'],
   ['/settings/api-keys', 'Revoke'], ['/board', '?'],
 ];
-
-export const gateEverything = (on) => setSettings({ taskApprovalMode: on });

@@ -3,8 +3,9 @@
 use approval_core::{AccountId, Settings, Status, TaskId, Timestamp};
 use diesel::dsl::{count_star, sql};
 use diesel::sql_types::{Bool, Text};
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl, TextExpressionMethods};
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
 
+use super::tasks::substr;
 use super::{Reads, cut};
 use crate::connection::{Conn, on_db};
 use crate::dialect;
@@ -94,17 +95,19 @@ impl Reads<'_> {
         limit: i64,
     ) -> Result<ActivityPage, ReadError> {
         let head = self.activity_total(account)?;
-        let before = before.unwrap_or(head + 1).min(head + 1);
+        let before = before.unwrap_or(head + 1).clamp(0, head + 1);
         let first = match kind {
             Some(_) => before - LOOKED_AT,
             None => 0,
         };
-        let pattern = format!("{}%", kind.unwrap_or_default());
+        let kind = kind.unwrap_or_default();
+        let length = i32::try_from(kind.chars().count()).unwrap_or(i32::MAX);
         let mut rows: Vec<LogRow> = on_db!(self.conn, |c| activity::table
             .filter(activity::account_id.eq(account.to_string()))
             .filter(activity::seq.lt(before))
             .filter(activity::seq.ge(first))
-            .filter(activity::type_.like(&pattern))
+            // not LIKE, which has wildcards, and on SQLite takes upper and lower case as one
+            .filter(substr(activity::type_, 1, length).eq(kind))
             .order(activity::seq.desc())
             .limit(limit + 1)
             .select(log_columns!())

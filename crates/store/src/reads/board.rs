@@ -220,13 +220,26 @@ impl Find<'_> {
             .optional())?;
         // with fewer there is no bound: every id is greater than nothing
         let oldest = oldest.unwrap_or_default();
-        let pattern = format!("%{}%", escaped(&text.to_lowercase()));
-        Ok(on_db!(conn, |c| of_status!(self, status)
+        // SQLite knows upper and lower case of ASCII only, so other texts are compared here
+        if text.is_ascii() {
+            let pattern = format!("%{}%", escaped(&text.to_lowercase()));
+            return Ok(on_db!(conn, |c| of_status!(self, status)
+                .filter(tasks::id.ge(oldest))
+                .filter(lower(tasks::title).like(&pattern).escape('!'))
+                .order(tasks::id.desc())
+                .select(tasks::id)
+                .load(c))?);
+        }
+        let titles: Vec<(String, String)> = on_db!(conn, |c| of_status!(self, status)
             .filter(tasks::id.ge(oldest))
-            .filter(lower(tasks::title).like(&pattern).escape('!'))
             .order(tasks::id.desc())
-            .select(tasks::id)
-            .load(c))?)
+            .select((tasks::id, tasks::title))
+            .load(c))?;
+        let text = text.to_lowercase();
+        let found = titles
+            .into_iter()
+            .filter(|(_, title)| title.to_lowercase().contains(&text));
+        Ok(found.map(|(id, _)| id).collect())
     }
 
     fn by_ids(&self, conn: &mut Conn, ids: &[String]) -> Result<Vec<TaskRow>, Fault> {

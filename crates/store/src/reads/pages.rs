@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use approval_core::{AccountId, ApprovalId, ApprovalStatus, DesktopId, Parent, Status, TaskId};
-use diesel::{ExpressionMethods, JoinOnDsl, OptionalExtension, QueryDsl, RunQueryDsl};
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
 
 use super::tasks::{is_visible, settings};
 use super::{Reads, Scope, approvals, attempts, cut};
@@ -233,12 +233,15 @@ fn newest_of(
         macro_rules! query {
             () => {{
                 let mut query = approval_rows::table
-                    .inner_join(tasks::table.on(tasks::id.eq(approval_rows::task_id)))
                     .filter(approval_rows::account_id.eq(scope.account.to_string()))
                     .filter(approval_rows::status.eq(status.as_str()))
                     .into_boxed();
                 if let Some(own) = scope.desktop {
-                    query = query.filter(tasks::desktop_id.eq(own.to_string()));
+                    let of_desktop = tasks::table
+                        .filter(tasks::account_id.eq(scope.account.to_string()))
+                        .filter(tasks::desktop_id.eq(own.to_string()))
+                        .select(tasks::id);
+                    query = query.filter(approval_rows::task_id.eq_any(of_desktop));
                 }
                 query
             }};
