@@ -5,7 +5,6 @@ use diesel::dsl::{count_star, sql};
 use diesel::sql_types::{Bool, Text};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
 
-use super::tasks::substr;
 use super::{Reads, cut};
 use crate::connection::{Conn, on_db};
 use crate::dialect;
@@ -14,6 +13,11 @@ use crate::pool::ReadError;
 use crate::rows::identity;
 use crate::schema::{accounts, activity, approvals, desktops, tasks};
 use crate::views::{ActivityPage, ActivityRow, Dashboard};
+
+diesel::define_sql_function! {
+    /// The first characters of a text, on both engines.
+    fn substr(text: Text, from: diesel::sql_types::Integer, count: diesel::sql_types::Integer) -> Text;
+}
 
 /// Of so many rows a type is looked for in one page.
 const LOOKED_AT: i64 = 20_000;
