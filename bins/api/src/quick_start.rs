@@ -139,12 +139,15 @@ fn find_home(admin: &Admin) -> Result<Home, Failure> {
         Err(error) => return Err(error.into()),
     };
     let desktop = local_desktop(admin, account)?;
-    let first_key = if first {
+    // also in an account that was made by hand: the link is for the owner
+    if admin.read(|reads| reads.login(OWNER))?.is_none() {
         let owner = Command::CreateUser {
             email: OWNER.to_owned(),
             password_hash: None,
         };
         admin.run(account, owner)?;
+    }
+    let first_key = if first {
         Some(create_key(admin, account, OWNER_KEY, KeyKind::Human, None)?)
     } else {
         None

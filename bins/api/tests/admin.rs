@@ -292,3 +292,80 @@ fn metrics_have_a_listener_of_their_own() {
     );
     assert!(get(address, "/metrics").starts_with("HTTP/1.1 401"));
 }
+
+/// The whole answer to the form that uses a one-time link, sent from this origin.
+fn use_link(address: &str, origin: &str, token: &str) -> String {
+    let mut connection = TcpStream::connect(address).expect("somebody listens");
+    let form = format!("token={token}");
+    write!(
+        connection,
+        "POST /sign-in/link HTTP/1.1\r\nHost: {address}\r\nOrigin: {origin}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{form}",
+        form.len()
+    )
+    .expect("it reads");
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).expect("it answers");
+    answer
+}
+
+#[test]
+fn a_sign_in_link_is_printed_alone_and_lets_its_person_in_once() {
+    on_every_engine(async |db| {
+        let url = db.url();
+        let link = |email: &str, more: &[&str]| {
+            let arguments = [&["sign-in-link", "--email", email][..], more].concat();
+            administer(url, &arguments)
+        };
+        printed(&administer(url, &["account", "create", "--name", "first"]));
+        let password = "correct horse battery\n";
+        printed(&create_user(url, "a@example.org", password));
+        let said = refusal(&link("nobody@example.org", &[]));
+        assert!(said.contains("nobody@example.org"), "{said}");
+        let said = refusal(&link("a@example.org", &["--public-url", "ftp://x"]));
+        assert!(said.contains("PUBLIC_URL"), "{said}");
+
+        let usual = printed(&link("a@example.org", &[]));
+        assert!(
+            usual.starts_with("http://127.0.0.1:8080/sign-in#"),
+            "{usual}"
+        );
+        let by_variable = program(API)
+            .args(["sign-in-link", "--email", "A@Example.org"])
+            .env("DATABASE_URL", url)
+            .env("PUBLIC_URL", "https://gate.example.org/")
+            .output()
+            .expect("it starts");
+        let named = printed(&by_variable);
+        let token = named.strip_prefix("https://gate.example.org/sign-in#");
+        let token = token.expect("the address and the token");
+        assert_eq!(token.len(), 64, "{named}");
+        assert!(
+            token.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "{named}"
+        );
+        let kept = db.query("SELECT sha256 FROM sign_in_links").expect("links");
+        assert_eq!(kept.len(), 2);
+        assert!(
+            !format!("{kept:?}").contains(token),
+            "only its digest is kept"
+        );
+
+        let server = Server::serve(API, url);
+        let address = server.url().trim_start_matches("http://");
+        let stranger = use_link(address, "https://evil.example.org", token);
+        assert!(stranger.starts_with("HTTP/1.1 403"), "{stranger}");
+        let first = use_link(address, server.url(), token);
+        assert!(first.starts_with("HTTP/1.1 303"), "{first}");
+        let cookie = first.to_ascii_lowercase();
+        assert!(cookie.contains("\r\nset-cookie: "), "{first}");
+        assert!(cookie.contains("httponly"), "{first}");
+        let second = use_link(address, server.url(), token);
+        assert!(
+            !second.to_ascii_lowercase().contains("set-cookie: "),
+            "{second}"
+        );
+        assert!(!second.starts_with("HTTP/1.1 303"), "{second}");
+    });
+}

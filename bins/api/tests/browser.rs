@@ -26,7 +26,7 @@ macro_rules! suites {
     };
 }
 
-suites! { first }
+suites! { first settings phone axe hostile mission race live noscript }
 
 fn run(engine: Engine, suite: &str) {
     if let Some(missing) = missing() {

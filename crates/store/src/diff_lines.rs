@@ -42,10 +42,11 @@ impl DiffLines {
 
 /// The lengths in the head of a hunk, `@@ -1,3 +1,4 @@`; one that is missing is 1.
 fn hunk(line: &[u8]) -> Option<(i64, i64)> {
-    let line = std::str::from_utf8(line.get(..line.len().min(80))?).ok()?;
-    let mut words = line.strip_prefix("@@ ")?.split(' ');
-    let old = length(words.next()?.strip_prefix('-')?)?;
-    let new = length(words.next()?.strip_prefix('+')?)?;
+    // what stands behind the second @@ is the agent's and may be anything
+    let mut words = line.strip_prefix(b"@@ ")?.split(|byte| *byte == b' ');
+    let mut word = || std::str::from_utf8(words.next()?).ok();
+    let old = length(word()?.strip_prefix('-')?)?;
+    let new = length(word()?.strip_prefix('+')?)?;
     Some((old, new))
 }
 
@@ -72,6 +73,13 @@ mod tests {
         assert_eq!(counted(diff), (3, 2));
         assert_eq!(counted(""), (0, 0));
         assert_eq!(counted("+ not a diff\n- at all\n"), (0, 0));
+        let stacked = "\u{300}".repeat(90);
+        assert_eq!(
+            counted(&format!("@@ -1 +1,2 @@ f{stacked}\n-a\n+b\n+c\n")),
+            (2, 1)
+        );
+        let latin = DiffLines::of(b"@@ -1 +1,2 @@ f\xfcr\n-a\n+b\n+c\n");
+        assert_eq!((latin.added, latin.removed), (2, 1));
         assert_eq!(counted("@@ -1,99999999999999999999 +1 @@\n+a"), (0, 0));
     }
 }

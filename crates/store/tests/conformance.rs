@@ -37,6 +37,13 @@ conformance! {
     batches:
         work_ends_and_is_decided_once_in_one_batch,
         a_second_try_in_the_same_batch_is_refused;
+    board:
+        every_task_has_its_column,
+        another_account_sees_nothing,
+        older_cards_come_without_gap_or_double,
+        a_desktop_filters,
+        a_text_filters_every_character_as_itself,
+        the_newest_retries_block;
     credentials:
         a_key_has_what_it_was_given,
         a_revoked_key_commits_nothing,
@@ -73,6 +80,18 @@ conformance! {
         approvals_come_oldest_first_in_stable_pages,
         desktops_and_keys_come_in_pages,
         the_dashboard_counts;
+    pages:
+        a_task_is_shown_with_what_surrounds_it,
+        a_removed_desktop_is_named_and_a_stranger_sees_no_page,
+        decided_approvals_come_newest_first_in_pages,
+        lines_of_changes_are_counted,
+        a_second_attempt_counts_its_own_changes,
+        files_come_in_pages,
+        the_ends_of_a_log,
+        the_ends_of_a_log_that_lost_its_middle,
+        the_log_is_read_backwards,
+        a_rare_type_is_looked_for_in_steps,
+        the_log_of_one_task;
     runner:
         a_lease_is_short_until_the_first_sign_of_life,
         nothing_is_taken_without_the_current_lease,
@@ -86,6 +105,16 @@ conformance! {
         a_repeated_completion_changes_nothing,
         evidence_hashed_before_an_upload_is_stale,
         a_report_out_of_range_is_refused;
+    sessions:
+        a_password_opens_a_session_while_it_is_theirs,
+        a_link_opens_one_session,
+        a_link_is_for_one_person,
+        only_the_server_lets_people_in,
+        an_ended_session_commits_nothing,
+        a_session_is_of_one_person,
+        a_new_password_ends_the_other_sessions,
+        use_keeps_a_session,
+        old_sessions_and_links_are_forgotten;
     sweeps:
         a_claim_without_a_sign_of_life_does_not_count,
         a_silent_runner_is_replaced_until_its_attempts_are_used_up,

@@ -276,6 +276,9 @@ on_both_engines! { filled:
     no_row_points_into_another_account,
     every_foreign_key_carries_the_account,
     a_key_never_becomes_more_than_it_was,
+    a_session_is_of_one_person_and_never_comes_back,
+    a_link_is_used_once,
+    sessions_and_links_are_of_people_of_their_account,
 }
 
 fn deciding(status: &str, by: &str, kind: &str) -> String {
@@ -1013,6 +1016,116 @@ fn a_key_never_becomes_more_than_it_was(db: &Filled) {
     for (id, desktop) in [(&db.agent_key, "NULL"), (&db.human_key, &*desktop)] {
         let (given, sql) = minted(id, &[("desktop_id", desktop)]);
         db.refuses_after(&given, Why::Check, &sql);
+    }
+}
+
+/// Adds an open session and an unused link of the person.
+fn with_session(db: &Filled) -> String {
+    format!(
+        "INSERT INTO sign_in_links (sha256, account_id, user_id, created_at, expires_at) \
+         VALUES ('link', '{account}', '{person}', 1, 9); \
+         INSERT INTO sessions (id, account_id, user_id, sha256, agent, created_at, last_seen_at, expires_at) \
+         VALUES ('sess_1', '{account}', '{person}', 'cookie', 'x', 1, 1, 9)",
+        account = db.account,
+        person = db.person,
+    )
+}
+
+fn a_session_is_of_one_person_and_never_comes_back(db: &Filled) {
+    let given = with_session(db);
+    let set = |what: &str| format!("UPDATE sessions SET {what} WHERE id = 'sess_1'");
+    let never = Why::Says("whose a session is never changes");
+    let theirs = format!("account_id = '{}'", db.foreign.account);
+    for what in [
+        "id = 'sess_2'",
+        "sha256 = 'other'",
+        "user_id = 'user_other'",
+        "created_at = 2",
+        &theirs,
+    ] {
+        db.refuses_after(&given, never, &set(what));
+    }
+    db.takes_after(&given, &set("last_seen_at = 5, expires_at = 99"));
+    db.takes_after(&given, &set("ended_at = 5, expires_at = 5"));
+    db.takes_after(&given, "DELETE FROM sessions");
+    let ended = format!("{given}; {}", set("ended_at = 5"));
+    let back = Why::Says("an ended session never comes back");
+    db.refuses_after(&ended, back, &set("ended_at = NULL"));
+    db.takes_after(&ended, &set("last_seen_at = 5"));
+
+    let copy = |id: &str, sha256: &str| {
+        let changes = [("id", id), ("sha256", sha256)];
+        db.copy("sessions", "id = 'sess_1'", &changes)
+    };
+    let twice = "a session is never replaced";
+    for (id, sha256) in [("id", "'new'"), ("'sess_2'", "sha256")] {
+        db.refuses_after(&given, Why::Exists(twice), &copy(id, sha256));
+        if db.engine() == Engine::Sqlite {
+            let replacing = copy(id, sha256).replacen("INSERT", "INSERT OR REPLACE", 1);
+            db.refuses_after(&given, Why::Says(twice), &replacing);
+        }
+    }
+    db.takes_after(&given, &copy("'sess_2'", "'new'"));
+}
+
+fn a_link_is_used_once(db: &Filled) {
+    let given = with_session(db);
+    let set = |what: &str| format!("UPDATE sign_in_links SET {what}");
+    let never = Why::Says("what a link is for never changes");
+    let theirs = format!("account_id = '{}'", db.foreign.account);
+    for what in [
+        "sha256 = 'other'",
+        "user_id = 'user_other'",
+        "expires_at = 10",
+        &theirs,
+    ] {
+        db.refuses_after(&given, never, &set(what));
+    }
+    db.takes_after(&given, &set("expires_at = 8"));
+    db.takes_after(&given, &set("used_at = 5"));
+    db.takes_after(&given, "DELETE FROM sign_in_links");
+    let used = format!("{given}; {}", set("used_at = 5"));
+    for what in ["used_at = NULL", "used_at = 6", "expires_at = 8"] {
+        db.refuses_after(&used, Why::Says("a link is used once"), &set(what));
+    }
+    let again = db.copy("sign_in_links", "1 = 1", &[]);
+    let twice = "a link is never replaced";
+    db.refuses_after(&used, Why::Exists(twice), &again);
+    if db.engine() == Engine::Sqlite {
+        let replacing = again.replacen("INSERT", "INSERT OR REPLACE", 1);
+        db.refuses_after(&used, Why::Says(twice), &replacing);
+    }
+    let new = db.copy("sign_in_links", "1 = 1", &[("sha256", "'new'")]);
+    db.takes_after(&used, &new);
+}
+
+fn sessions_and_links_are_of_people_of_their_account(db: &Filled) {
+    let given = with_session(db);
+    let [theirs, person, agent] =
+        [&db.foreign.account, &db.foreign.person, &db.agent_key].map(|id| quoted(id));
+    for (table, fresh) in [
+        ("sessions", &[("id", "'sess_2'"), ("sha256", "'new'")][..]),
+        ("sign_in_links", &[("sha256", "'new'")][..]),
+    ] {
+        let with = |changes: &[(&str, &str)]| db.copy(table, "1 = 1", &[fresh, changes].concat());
+        for changes in [
+            ("account_id", &*theirs),
+            ("user_id", &*person),
+            ("user_id", &*agent),
+            ("user_id", "'system'"),
+            ("user_id", "'user_nobody'"),
+        ] {
+            db.refuses_after(&given, Why::ForeignKey, &with(&[changes]));
+        }
+        for kind in ["'agent'", "'service'", "'system'"] {
+            let changes = [("user_id", &*agent), ("kind", kind)];
+            db.refuses_after(&given, Why::Check, &with(&changes));
+        }
+        db.takes_after(&given, &with(&[]));
+        db.takes_after(
+            &given,
+            &with(&[("account_id", &theirs), ("user_id", &person)]),
+        );
     }
 }
 

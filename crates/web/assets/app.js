@@ -45,6 +45,8 @@
 
   const regions = () => all('[data-live]').filter((region) => region.dataset.live);
   const stale = new Set();
+  // what these offer is known not to be had any more: they are replaced wherever the focus is
+  const over = new Set();
   let timer;
 
   /** Whether somebody points at the region, works in it, or has a dialog open that came from it. */
@@ -77,12 +79,14 @@
       const response = await fetchPart(region.dataset.live);
       if (isRedirect(response) || !response.ok) return;
       const html = await response.text();
-      if (region.isConnected) show(region, html);
+      // an answer that is something else, such as a page to sign in, replaces nothing
+      if (region.isConnected && html.includes(`id="${region.id}"`)) show(region, html);
     } catch { /* the stream notices that the server is away, and refreshes when it is back */ }
   }
 
   function show(region, html) {
-    if (isHeld(region)) hold(region, html);
+    const isOver = over.delete(region.id);
+    if (isHeld(region) && !isOver) hold(region, html);
     else replace(region, html);
   }
 
@@ -166,6 +170,7 @@
     });
     live.addEventListener('log', (event) => appendLog(event.detail.data));
     live.addEventListener('ended', () => { if (!isLeaving) location.assign('/sign-in?ended=1'); });
+    const connection = () => live._htmx?.sse;
     live.addEventListener('htmx:sse:after:connection', () => setLost(false));
     for (const failure of ['htmx:sse:error', 'htmx:sse:close']) live.addEventListener(failure, () => setLost(true));
     // the stream also ends when the tab is hidden: that is no loss
@@ -174,6 +179,8 @@
       if (connection.attempt > 1 && !document.hidden) setLost(true);
     });
     window.addEventListener('offline', () => setLost(true));
+    // a stream may not notice that its network went away: it is opened again, and without waiting
+    window.addEventListener('online', () => { connection()?.delayCanceller?.(); connection()?.reader?.cancel(); });
     // The extension takes up a stream again that broke, but not one that never began.
     let pause = 1000;
     const begin = () => {
@@ -182,6 +189,8 @@
       pause = Math.min(pause * 2, 15_000);
     };
     live.addEventListener('htmx:error', begin);
+    // it may have failed before this script was there to hear of it
+    setTimeout(() => { if (!connection() && !lost && !live.matches('.htmx-request')) begin(); }, 2000);
     live.addEventListener('htmx:response:error', (event) => {
       if (event.detail.ctx.response.status === 401) location.assign('/sign-in?ended=1');
       else begin();
@@ -238,7 +247,7 @@
 
   dialog?.addEventListener('close', () => {
     // it told of a decision that the page behind it does not show yet
-    if (one('[data-refresh]', dialog)) regions().forEach(refresh);
+    if (one('[data-refresh]', dialog)) regions().forEach((region) => { over.add(region.id); refresh(region); });
     dialog.replaceChildren();
     if (opener?.isConnected) opener.focus();
     releaseAll();

@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::ACCEPT;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
-use approval_core::{ActorKind, Principal, PrincipalId, Refusal};
+use approval_core::{ActorKind, Capability, Principal, PrincipalId, Refusal};
 
 use crate::call::Caller;
 use crate::limits::Counted;
@@ -33,6 +33,14 @@ pub(crate) async fn gate(
 }
 
 impl Surface {
+    /// Pages show the whole account: they are for whoever may read it, and never for agents.
+    fn check(self, principal: &Principal) -> Result<(), Failure> {
+        match self {
+            Self::Rest => Ok(()),
+            Self::Page => Access::Account(Capability::TasksRead).check(principal),
+        }
+    }
+
     /// A refusal for a program, or for a person.
     fn refusal(self, request: &HttpRequest, failure: &Failure) -> HttpResponse {
         match self {
@@ -74,6 +82,7 @@ async fn admit(route: &Route, request: &HttpRequest) -> Result<(), Failure> {
         return Ok(());
     }
     let caller = authenticate(request, counted(route, request)).await?;
+    route.surface.check(&caller.0.principal)?;
     route.access.check(&caller.0.principal)?;
     request.extensions_mut().insert(caller);
     Ok(())

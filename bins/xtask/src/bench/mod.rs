@@ -3,6 +3,7 @@
 mod decide;
 mod floor;
 mod load;
+mod pages;
 mod server;
 
 use std::path::Path;
@@ -26,12 +27,18 @@ pub struct Options {
     /// How many decisions each measurement takes
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     decisions: u32,
+
+    /// How often each page is asked for
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    requests: u32,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Workload {
     /// Decisions a second through `POST …/tasks/:id/review`
     Decide,
+    /// Time and bytes of the pages of the dashboard with 10,000 and 100,000 tasks
+    Pages,
 }
 
 /// An engine to measure on.
@@ -81,9 +88,15 @@ pub fn run(shell: &Shell, options: &Options) -> Result<(), Failure> {
             .map(|cluster| (Engine::Postgres, cluster.url())),
     );
     let runtime = runtime()?;
-    let Workload::Decide = options.workload;
     for (engine, url) in databases {
-        runtime.block_on(decide::measure(shell, engine, &url, options.decisions))?;
+        match options.workload {
+            Workload::Decide => {
+                runtime.block_on(decide::measure(shell, engine, &url, options.decisions))?;
+            }
+            Workload::Pages => {
+                runtime.block_on(pages::measure(shell, engine, &url, options.requests))?;
+            }
+        }
     }
     if cluster.is_none() {
         println!("PostgreSQL: SKIPPED, because there is no server.");

@@ -90,7 +90,8 @@ impl Drop for Server {
     }
 }
 
-fn program(shell: &Shell, name: &str) -> Command {
+/// A program of the release.
+pub fn program(shell: &Shell, name: &str) -> Command {
     let path: PathBuf = shell.path("target/release").join(name);
     Command::new(path)
 }

@@ -2,7 +2,7 @@
 
 use approval_core::{AccountId, Settings, Status, TaskId, Timestamp};
 use diesel::dsl::{count_star, sql};
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::{Bool, Integer, Text};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
 
 use super::{Reads, cut};
@@ -16,7 +16,7 @@ use crate::views::{ActivityPage, ActivityRow, Dashboard};
 
 diesel::define_sql_function! {
     /// The first characters of a text, on both engines.
-    fn substr(text: Text, from: diesel::sql_types::Integer, count: diesel::sql_types::Integer) -> Text;
+    fn substr(text: Text, from: Integer, count: Integer) -> Text;
 }
 
 /// Of so many rows a type is looked for in one page.

@@ -100,29 +100,7 @@ impl Reads<'_> {
         after: i64,
         limit: i64,
     ) -> Result<Vec<LogLine>, ReadError> {
-        let rows: Vec<(i64, String, i64, Vec<u8>)> = on_db!(self.conn, |c| log_entries::table
-            .filter(log_entries::task_id.eq(task.to_string()))
-            .filter(log_entries::attempt.eq(i64::from(attempt)))
-            .filter(log_entries::seq.gt(after))
-            .order(log_entries::seq)
-            .limit(limit)
-            .select((
-                log_entries::seq,
-                log_entries::stream,
-                log_entries::at,
-                log_entries::bytes
-            ))
-            .load(c))
-        .map_err(Fault::from)?;
-        let lines = rows.into_iter().map(|(seq, stream, at, bytes)| {
-            Ok(LogLine {
-                seq,
-                stream: stored(&stream)?,
-                at: Timestamp::from_micros(at),
-                bytes,
-            })
-        });
-        Ok(lines.collect::<Result<_, Fault>>()?)
+        Ok(log_lines(self.conn, task, attempt, after, limit)?)
     }
 
     /// How many log entries are kept.
@@ -187,42 +165,38 @@ impl Reads<'_> {
         head: i64,
         tail: i64,
     ) -> Result<LogEnds, ReadError> {
-        let spans = self.snapshot(|conn| {
+        // one snapshot: the middle of a log that still grows goes away between two
+        self.snapshot(|conn| {
             let sizes: Vec<(i64, i64)> = on_db!(conn, |c| log_entries::table
                 .filter(log_entries::task_id.eq(task.to_string()))
                 .filter(log_entries::attempt.eq(i64::from(attempt)))
                 .order(log_entries::seq)
                 .select((log_entries::seq, log_entries::size))
                 .load(c))?;
-            Ok((sizes, dropped_bytes(conn, task, attempt)?))
-        });
-        let (sizes, dropped_bytes) = spans?;
-        let first = fitting(sizes.iter(), head);
-        let last = fitting(sizes.iter().rev(), tail);
-        if first + last >= sizes.len() && head > 0 {
-            return Ok(LogEnds {
-                head: self.logs(task, attempt, -1, i64::MAX)?,
+            let dropped_bytes = dropped_bytes(conn, task, attempt)?;
+            let first = fitting(sizes.iter(), head);
+            let last = fitting(sizes.iter().rev(), tail);
+            if first + last >= sizes.len() && head > 0 {
+                return Ok(LogEnds {
+                    head: log_lines(conn, task, attempt, -1, i64::MAX)?,
+                    dropped_bytes,
+                    ..LogEnds::default()
+                });
+            }
+            let last = last.min(sizes.len() - first);
+            let between = sizes.get(first..sizes.len() - last).unwrap_or_default();
+            let before_tail = sizes
+                .len()
+                .checked_sub(last + 1)
+                .and_then(|at| sizes.get(at))
+                .map_or(-1, |(seq, _)| *seq);
+            let count = |entries: usize| i64::try_from(entries).unwrap_or(i64::MAX);
+            Ok(LogEnds {
+                head: log_lines(conn, task, attempt, -1, count(first))?,
+                tail: log_lines(conn, task, attempt, before_tail, count(last))?,
+                between_bytes: between.iter().map(|(_, size)| size).sum(),
                 dropped_bytes,
-                ..LogEnds::default()
-            });
-        }
-        let last = last.min(sizes.len() - first);
-        let between = sizes.get(first..sizes.len() - last).unwrap_or_default();
-        let before_tail = sizes
-            .len()
-            .checked_sub(last + 1)
-            .and_then(|at| sizes.get(at));
-        let count = |entries: usize| i64::try_from(entries).unwrap_or(i64::MAX);
-        Ok(LogEnds {
-            head: self.logs(task, attempt, -1, count(first))?,
-            tail: self.logs(
-                task,
-                attempt,
-                before_tail.map_or(-1, |(seq, _)| *seq),
-                count(last),
-            )?,
-            between_bytes: between.iter().map(|(_, size)| size).sum(),
-            dropped_bytes,
+            })
         })
     }
 
@@ -294,6 +268,38 @@ impl Reads<'_> {
             }))
         })
     }
+}
+
+/// Kept log entries with a number above `after`, in order.
+fn log_lines(
+    conn: &mut Conn,
+    task: TaskId,
+    attempt: u32,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<LogLine>, Fault> {
+    let rows: Vec<(i64, String, i64, Vec<u8>)> = on_db!(conn, |c| log_entries::table
+        .filter(log_entries::task_id.eq(task.to_string()))
+        .filter(log_entries::attempt.eq(i64::from(attempt)))
+        .filter(log_entries::seq.gt(after))
+        .order(log_entries::seq)
+        .limit(limit)
+        .select((
+            log_entries::seq,
+            log_entries::stream,
+            log_entries::at,
+            log_entries::bytes
+        ))
+        .load(c))?;
+    let lines = rows.into_iter().map(|(seq, stream, at, bytes)| {
+        Ok(LogLine {
+            seq,
+            stream: stored(&stream)?,
+            at: Timestamp::from_micros(at),
+            bytes,
+        })
+    });
+    lines.collect()
 }
 
 /// A page of changed files that has at most `max_bytes` of diffs, or one file.

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use approval_core::{AccountId, DesktopId, Status, TaskId, Timestamp};
 use diesel::{
-    EscapeExpressionMethods, ExpressionMethods, JoinOnDsl, OptionalExtension, QueryDsl,
-    RunQueryDsl, SelectableHelper, TextExpressionMethods,
+    BoolExpressionMethods, EscapeExpressionMethods, ExpressionMethods, JoinOnDsl,
+    OptionalExtension, QueryDsl, RunQueryDsl, SelectableHelper, TextExpressionMethods,
 };
 
 use super::tasks::dependency_lineages;
@@ -127,7 +127,7 @@ macro_rules! of_status {
         if let Some(own) = scope.desktop {
             let own = tasks::desktop_id.eq(own.to_string());
             let visible = tasks::lineage_id.eq_any($find.lineages);
-            query = query.filter(diesel::BoolExpressionMethods::or(own, visible));
+            query = query.filter(own.or(visible));
         }
         if let Some(desktop) = $find.filter.desktop {
             query = query.filter(tasks::desktop_id.eq(desktop.to_string()));
@@ -302,9 +302,14 @@ fn unfinished(
         return Ok(HashMap::new());
     }
     let rows: Vec<String> = on_db!(conn, |c| task_dependencies::table
-        .inner_join(tasks::table.on(tasks::lineage_id.eq(task_dependencies::parent_lineage)))
+        // the account in the join, so that the index by lineage finds each dependency
+        .inner_join(
+            tasks::table.on(tasks::account_id
+                .eq(task_dependencies::account_id)
+                .and(tasks::lineage_id.eq(task_dependencies::parent_lineage))),
+        )
+        .filter(task_dependencies::account_id.eq(account.to_string()))
         .filter(task_dependencies::task_id.eq_any(ids))
-        .filter(tasks::account_id.eq(account.to_string()))
         .filter(tasks::retried_by.is_null())
         .filter(tasks::status.ne(Status::Done.as_str()))
         .select(task_dependencies::task_id)

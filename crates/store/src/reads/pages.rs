@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use approval_core::{AccountId, ApprovalId, ApprovalStatus, DesktopId, Parent, Status, TaskId};
+use diesel::dsl::{count, count_star, sql};
+use diesel::sql_types::BigInt;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
 
 use super::tasks::{is_visible, settings};
@@ -258,8 +260,8 @@ fn newest_of(
     })
 }
 
-/// Task, attempt, added and removed lines, and whether something was cut.
-type FileLines = (String, i64, Option<i64>, Option<i64>, bool);
+/// Task, attempt, files, files with known lines, lines added and removed, files that were cut.
+type FileSums = (String, i64, i64, i64, i64, i64, i64);
 
 /// What some attempts changed. The lines of all diffs are known or none are.
 fn summaries(
@@ -267,39 +269,47 @@ fn summaries(
     attempts: &[(TaskId, u32, Option<i64>)],
 ) -> Result<HashMap<TaskId, ChangeSummary>, Fault> {
     let ids: Vec<String> = attempts.iter().map(|(id, ..)| id.to_string()).collect();
-    let rows: Vec<FileLines> = on_db!(conn, |c| files::table
+    // added up by the database: an attempt may have 10,000 files
+    let rows: Vec<FileSums> = on_db!(conn, |c| files::table
         .filter(files::task_id.eq_any(&ids))
+        .group_by((files::task_id, files::attempt))
         .select((
             files::task_id,
             files::attempt,
-            files::added_lines,
-            files::removed_lines,
-            files::truncated,
+            count_star(),
+            count(files::added_lines),
+            sql::<BigInt>("CAST(coalesce(sum(added_lines), 0) AS BIGINT)"),
+            sql::<BigInt>("CAST(coalesce(sum(removed_lines), 0) AS BIGINT)"),
+            sql::<BigInt>("CAST(sum(CASE WHEN truncated THEN 1 ELSE 0 END) AS BIGINT)"),
         ))
         .load(c))?;
-    let empty = |exit_code| ChangeSummary {
-        exit_code,
+    let mut sums = HashMap::new();
+    for (id, attempt, files, known, added, removed, truncated) in rows {
+        let is_known = files == known;
+        let summary = ChangeSummary {
+            exit_code: None,
+            files,
+            added: is_known.then_some(added),
+            removed: is_known.then_some(removed),
+            truncated,
+        };
+        sums.insert((stored::<TaskId>(&id)?, small(attempt)?), summary);
+    }
+    let nothing = ChangeSummary {
         added: Some(0),
         removed: Some(0),
         ..ChangeSummary::default()
     };
-    let mut summaries: HashMap<TaskId, ChangeSummary> = attempts
-        .iter()
-        .map(|(id, _, exit_code)| (*id, empty(*exit_code)))
-        .collect();
-    let last: HashMap<TaskId, u32> = attempts.iter().map(|(id, n, _)| (*id, *n)).collect();
-    let sum = |sum: Option<i64>, lines: Option<i64>| Some(sum? + lines?);
-    for (id, attempt, added, removed, truncated) in rows {
-        let id = stored(&id)?;
-        if last.get(&id) != Some(&small(attempt)?) {
-            continue;
-        }
-        if let Some(summary) = summaries.get_mut(&id) {
-            summary.files += 1;
-            summary.added = sum(summary.added, added);
-            summary.removed = sum(summary.removed, removed);
-            summary.truncated += i64::from(truncated);
-        }
-    }
-    Ok(summaries)
+    let summaries = attempts.iter().map(|(id, attempt, exit_code)| {
+        let summary = sums.get(&(*id, *attempt)).copied().unwrap_or(nothing);
+        let exit_code = *exit_code;
+        (
+            *id,
+            ChangeSummary {
+                exit_code,
+                ..summary
+            },
+        )
+    });
+    Ok(summaries.collect())
 }

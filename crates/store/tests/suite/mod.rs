@@ -3,13 +3,16 @@
 pub mod activity;
 pub mod administration;
 pub mod batches;
+pub mod board;
 pub mod credentials;
 pub mod dependencies;
 pub mod desktops;
 pub mod gate;
 pub mod idempotency;
 pub mod lists;
+pub mod pages;
 pub mod runner;
+pub mod sessions;
 pub mod sweeps;
 pub mod tasks;
 

@@ -250,6 +250,8 @@ pub async fn an_ended_session_commits_nothing(site: &mut Site) {
     let mut hints = vec![site.store.changes()];
     if site.db.engine() == test_support::Engine::Postgres {
         hints.push(site.add_replica().changes());
+        // LISTEN takes a moment
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     }
 
     let end_one = Command::EndSessions(EndSessions::One(one));
@@ -329,29 +331,29 @@ pub async fn a_new_password_ends_the_other_sessions(site: &mut Site) {
 }
 
 pub async fn use_keeps_a_session(site: &mut Site) {
-    let (used, unused) = (
+    let (kept, unused) = (
         signed_in(site, "used").await,
         signed_in(site, "unused").await,
     );
     age(site, 29 * DAY);
     works(site, unused).await;
-    site.done(&Principal::system(), Command::TouchSessions(vec![used]))
+    site.done(&Principal::system(), Command::TouchSessions(vec![kept]))
         .await;
     let (account, user) = (site.account, user_of(&site.person));
     let open = site.read(move |reads| reads.sessions(account, user)).await;
     assert_eq!(
         open.iter().map(|view| view.id).collect::<Vec<_>>(),
-        [used, unused]
+        [kept, unused]
     );
     assert!(open[0].last_seen_at >= open[0].created_at);
     assert_eq!(open[0].agent, "browser of used");
     age(site, DAY + 60);
-    works(site, used).await;
+    works(site, kept).await;
     is_refused(site, unused).await;
-    assert_eq!(shown(site).await, [used]);
+    assert_eq!(shown(site).await, [kept]);
     let cookie = Digest::of(b"unused");
     assert_eq!(site.read(move |r| r.session(&cookie)).await, None);
-    let ids = [used, unused].map(CredentialId::Session);
+    let ids = [kept, unused].map(CredentialId::Session);
     let ended = site.read(move |r| r.ended(&ids)).await;
     assert_eq!(ended, [CredentialId::Session(unused)]);
     // one that ran out is not brought back by a late note of its use
@@ -363,11 +365,8 @@ pub async fn use_keeps_a_session(site: &mut Site) {
 pub async fn old_sessions_and_links_are_forgotten(site: &mut Site) {
     let ended = signed_in(site, "ended").await;
     let open = signed_in(site, "open").await;
-    site.done(
-        &site.person,
-        Command::EndSessions(EndSessions::One(ended)),
-    )
-    .await;
+    site.done(&site.person, Command::EndSessions(EndSessions::One(ended)))
+        .await;
     let forget = Command::Sweep(Sweep::ForgetSessions);
     site.done(&Principal::system(), forget.clone()).await;
     assert_eq!(count(site, "sessions"), "2");

@@ -39,10 +39,10 @@ pub(crate) fn named(name: &str, data: &impl serde::Serialize) -> Bytes {
     format!("event: {name}\ndata: {}\n\n", json(data)).into()
 }
 
-/// A frame of another type than `message`, with a number to go on from; its data may have lines.
-pub(crate) fn event_of(name: &str, seq: i64, data: &str) -> Bytes {
+/// A frame of another type than `message`, with an id to go on from; its data may have lines.
+pub(crate) fn event_of(name: &str, id: impl std::fmt::Display, data: &str) -> Bytes {
     let data = data.replace('\r', "\n").replace('\n', "\ndata: ");
-    format!("id: {seq}\nevent: {name}\ndata: {data}\n\n").into()
+    format!("id: {id}\nevent: {name}\ndata: {data}\n\n").into()
 }
 
 fn json(data: &impl serde::Serialize) -> String {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use actix_web::HttpRequest;
 use actix_web::web::Bytes;
 use approval_core::TaskId;
 use askama::Template as _;
@@ -16,7 +17,6 @@ use super::view::logs::LogChunks;
 use crate::call::Call;
 use crate::live::{self, Ended, Open, Signal, Source, Topic, sse};
 use crate::problem::Reply;
-use crate::request::last_event_id;
 
 /// Rows of the log of the account read at once; a page that missed more reads everything anyway.
 const ROWS: i64 = 500;
@@ -25,7 +25,7 @@ const ENTRIES: i64 = 200;
 
 /// The stream of a page.
 pub(crate) async fn stream(call: Call, query: Fields) -> Reply {
-    let after = last_event_id(&call.request)?.or(query.parsed("after"));
+    let known = Known::of(&call.request, &query);
     let account = call.account();
     let heads = call.read(move |reads| reads.heads(&[account])).await?;
     let end = heads.first().map_or(0, |(_, head)| *head);
@@ -36,14 +36,16 @@ pub(crate) async fn stream(call: Call, query: Fields) -> Reply {
         open: call.open()?,
         changes: call.hub().subscribe(Topic::Activity(account)),
         comments: sse::comments(),
-        position: after.unwrap_or(end).min(end),
+        position: known.row.unwrap_or(end).min(end),
         log: task.map(|task| FollowedLog {
             task,
             uploads: call.hub().subscribe(Topic::Uploaded(task)),
-            position: query.parsed("log").unwrap_or(-1),
+            position: known.entry.unwrap_or(-1),
+            attempt: None,
             pens: Pens::default(),
         }),
         is_first: true,
+        has_ended: false,
     };
     let mut response = live::response(&call.request, source);
     // events must not wait in a compressor
@@ -64,6 +66,38 @@ struct PageStream {
     position: i64,
     log: Option<FollowedLog>,
     is_first: bool,
+    /// Whether the page was told that its session is over.
+    has_ended: bool,
+}
+
+/// What a page has: from its address at first, from the id of its last event when it comes back.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Known {
+    /// The last row of the log of the account.
+    row: Option<i64>,
+    /// The last entry of the followed log.
+    entry: Option<i64>,
+}
+
+impl Known {
+    fn of(request: &HttpRequest, query: &Fields) -> Self {
+        let id = request.headers().get("last-event-id");
+        let id = id.and_then(|id| Self::parse(id.to_str().ok()?));
+        id.unwrap_or_else(|| Self {
+            row: query.parsed("after"),
+            entry: query.parsed("log"),
+        })
+    }
+
+    /// An id of ours: `ROW`, or `ROW:ENTRY` on a page that follows a log.
+    fn parse(id: &str) -> Option<Self> {
+        let (row, entry) = match id.split_once(':') {
+            Some((row, entry)) => (row, Some(entry.parse().ok()?)),
+            None => (id, None),
+        };
+        let row = Some(row.parse().ok()?);
+        Some(Self { row, entry })
+    }
 }
 
 /// The log of a running task.
@@ -72,10 +106,29 @@ struct FollowedLog {
     uploads: Signal,
     /// The last entry that the page has.
     position: i64,
+    /// The attempt that this was an entry of.
+    attempt: Option<u32>,
     pens: Pens,
 }
 
 impl PageStream {
+    /// The last event: a page whose session is over leads to sign-in, once.
+    async fn farewell(&mut self) -> Option<Bytes> {
+        let is_told = std::mem::replace(&mut self.has_ended, true);
+        match self.open.ended().await {
+            Ended::Revoked if !is_told => Some(sse::event_of("ended", self.place(), "{}")),
+            Ended::Revoked | Ended::Stopping => None,
+        }
+    }
+
+    /// The id of an event: by it a page comes back to where it was, in both logs.
+    fn place(&self) -> String {
+        match &self.log {
+            Some(log) => format!("{}:{}", self.position, log.position),
+            None => self.position.to_string(),
+        }
+    }
+
     /// What has changed since the last time, as one event.
     async fn changed(&mut self) -> Result<Option<Bytes>, ReadError> {
         let (account, after) = (self.scope.account, self.position);
@@ -98,7 +151,7 @@ impl PageStream {
         let data = json!({"types": types, "tasks": tasks, "pending": pending});
         Ok(Some(sse::event_of(
             "change",
-            self.position,
+            self.place(),
             &data.to_string(),
         )))
     }
@@ -108,22 +161,32 @@ impl PageStream {
         let Some(log) = &mut self.log else {
             return Ok(None);
         };
-        let (scope, task, after) = (self.scope, log.task, log.position);
-        let lines = self
+        let (scope, task, after, before) = (self.scope, log.task, log.position, log.attempt);
+        let (attempt, lines) = self
             .store
-            .read(move |reads| match reads.attempt(scope, task)? {
-                Some(view) => reads.logs(task, view.attempt, after, ENTRIES),
-                None => Ok(Vec::new()),
+            .read(move |reads| {
+                let Some(view) = reads.attempt(scope, task)? else {
+                    return Ok((before, Vec::new()));
+                };
+                // a new attempt has a log of its own, from its first entry on
+                let is_new = before.is_some_and(|before| before != view.attempt);
+                let after = if is_new { -1 } else { after };
+                let lines = reads.logs(task, view.attempt, after, ENTRIES)?;
+                Ok((Some(view.attempt), lines))
             })
             .await?;
+        if log.attempt.is_some() && attempt != log.attempt {
+            log.pens = Pens::default();
+            log.position = -1;
+        }
+        log.attempt = attempt;
         let Some(last) = lines.last() else {
             return Ok(None);
         };
         log.position = last.seq;
         let chunks = log.pens.chunks(&lines);
         let html = LogChunks { chunks }.render().unwrap_or_default();
-        // the number is that of the account's log, by which a page comes back
-        Ok(Some(sse::event_of("log", self.position, &html)))
+        Ok(Some(sse::event_of("log", self.place(), &html)))
     }
 }
 
@@ -140,7 +203,7 @@ impl Source for PageStream {
         }
         loop {
             if self.open.is_ended() {
-                return None;
+                return self.farewell().await;
             }
             // a page whose stream ends comes back with its Last-Event-ID
             if let Some(event) = self.changed().await.ok()? {
@@ -157,14 +220,32 @@ impl Source for PageStream {
             };
             tokio::select! {
                 biased;
-                ended = self.open.ended() => return match ended {
-                    Ended::Revoked => Some(sse::event_of("ended", self.position, "{}")),
-                    Ended::Stopping => None,
-                },
+                _ = self.open.ended() => return self.farewell().await,
                 () = self.changes.changed() => {}
                 () = uploads => {}
                 _ = self.comments.tick() => return Some(sse::comment()),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_comes_back_to_where_it_was_in_both_logs() {
+        let known = |row, entry| {
+            Some(Known {
+                row: Some(row),
+                entry,
+            })
+        };
+        assert_eq!(Known::parse("7"), known(7, None));
+        assert_eq!(Known::parse("7:-1"), known(7, Some(-1)));
+        assert_eq!(Known::parse("7:12"), known(7, Some(12)));
+        for text in ["", ":", "7:", ":7", "a", "7:b", "7:1:2"] {
+            assert_eq!(Known::parse(text), None, "{text}");
         }
     }
 }

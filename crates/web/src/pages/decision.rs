@@ -171,10 +171,10 @@ fn missing(page: &TaskPage) -> Vec<String> {
 
 async fn show_decided(call: &Call, task: &TaskPage, tried: Option<bool>) -> Reply {
     let decided = standing(call, task, tried);
-    let status = if tried.is_some() {
-        StatusCode::CONFLICT
-    } else {
-        StatusCode::OK
+    // the same decision by the same person is what they wanted
+    let status = match decided.tried_approve {
+        Some(_) => StatusCode::CONFLICT,
+        None => StatusCode::OK,
     };
     if html::wants_part(&call.request) {
         return html::with_status(&call.request, status, &DecidedDialog { decided });

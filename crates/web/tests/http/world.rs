@@ -118,6 +118,8 @@ impl World {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .no_proxy()
+            // where a page leads is for the test to see
+            .redirect(reqwest::redirect::Policy::none())
             .tls_certs_only([])
             .timeout(Duration::from_secs(30))
             .build()
@@ -269,7 +271,7 @@ pub fn of_task(id: &str, call: &str) -> String {
     }
 }
 
-async fn new_account(db: &TestDb, name: &'static str) -> (AccountId, String) {
+pub async fn new_account(db: &TestDb, name: &'static str) -> (AccountId, String) {
     let url = db.url().parse().expect("a database");
     let make = move || {
         let admin = Admin::new(url);
