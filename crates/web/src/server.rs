@@ -69,6 +69,8 @@ fn start(
 ) -> std::io::Result<Server> {
     let state = state.clone();
     let mut server = HttpServer::new(move || App::new().configure(crate::configure(&state)))
+        // an answer of several pieces must not wait for the acknowledgement of the first
+        .tcp_nodelay(true)
         .client_request_timeout(config.request_timeout)
         .keep_alive(config.keep_alive)
         .max_connections(config.max_connections)

@@ -314,6 +314,9 @@ test('a tab has one stream', () => signedIn({}, async (page) => {
   const desktop = await Desktop.create(unique('stream'));
   const attempt = await desktop.start({ title: unique('stream') });
   for (const address of ['/board', '/approvals', `/tasks/${attempt.task.id}?tab=logs`, '/desktops', '/activity']) {
+    // the page before may still be about to open its own
+    await page.goto('about:blank');
+    await eventually(() => running.size === 0, 'a page that is left closes its stream');
     opened = 0;
     await open(page, address);
     await desktop.create({ title: unique('an event') });

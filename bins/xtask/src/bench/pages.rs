@@ -239,9 +239,8 @@ impl Browser {
             .get("set-cookie")
             .and_then(|value| value.to_str().ok());
         let pair = set.and_then(|set| set.split(';').next());
-        self.cookie = pair
-            .ok_or_else(|| failed("sign in", &head.status))?
-            .to_owned();
+        let pair = pair.ok_or_else(|| failed("sign in", &head.status))?;
+        pair.clone_into(&mut self.cookie);
         Ok(())
     }
 
@@ -456,7 +455,9 @@ impl Seed {
 
 /// Bytes as the engine writes them.
 fn literal(engine: Engine, text: &str) -> String {
-    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let digits = text.bytes().flat_map(|byte| [byte >> 4, byte & 15]);
+    let digits = digits.filter_map(|digit| char::from_digit(digit.into(), 16));
+    let hex: String = digits.collect();
     match engine {
         Engine::Sqlite => format!("X'{hex}'"),
         Engine::Postgres => format!("'\\x{hex}'::bytea"),

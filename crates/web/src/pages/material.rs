@@ -30,7 +30,7 @@ const CONTEXT: usize = 200;
 const LAST_BYTES: i64 = 16 * 1024;
 const LAST_LINES: usize = 20;
 /// Bytes of diffs of a page, and files in the list beside them.
-const DIFFS: i64 = 256 * 1024;
+const DIFFS: i64 = 128 * 1024;
 const LISTED: i64 = 1_000;
 /// Rows of a diff that a page shows, and those that a phone shows before the tabs.
 const DIFF_ROWS: usize = 3_000;

@@ -83,9 +83,9 @@ async fn a_link_signs_in_once(world: &World) {
     let answer = by_link(world, &token).await;
     assert_eq!(answer.leads(), "/board");
     world.page(&cookie_of(&answer), "/board").await.shows(200);
-    let used = by_link(world, &token).await;
-    assert!(used.shows(401).contains("was used already"));
-    assert_eq!(used.header("set-cookie"), "");
+    let repeated = by_link(world, &token).await;
+    assert!(repeated.shows(401).contains("was used already"));
+    assert_eq!(repeated.header("set-cookie"), "");
     for garbage in [
         "",
         "#",
@@ -328,7 +328,7 @@ impl Second {
     }
 
     /// Nothing is possible any more.
-    async fn is_over(self, world: &World, servers: &[std::net::SocketAddr], how: &str) {
+    async fn ends_everywhere(self, world: &World, servers: &[std::net::SocketAddr], how: &str) {
         let before = world.head().await;
         for server in servers {
             let command = world.request_to(*server, "", "PATCH", SETTINGS);
@@ -380,7 +380,7 @@ async fn sessions_end(world: &World) {
         removed.starts_with("countersign-session=; Path=/; Max-Age=0;"),
         "{removed}"
     );
-    second.is_over(world, &servers, "sign out").await;
+    second.ends_everywhere(world, &servers, "sign out").await;
     world.page(&person.cookie, "/board").await.shows(200);
 
     let second = Second::open(world, &person, &servers).await;
@@ -398,7 +398,9 @@ async fn sessions_end(world: &World) {
     world.form(&colleague.cookie, &end, &[]).await.leads();
     world.page(&second.person.cookie, "/board").await.shows(200);
     world.form(&person.cookie, &end, &[]).await.leads();
-    second.is_over(world, &servers, "ended by another").await;
+    second
+        .ends_everywhere(world, &servers, "ended by another")
+        .await;
 
     let second = Second::open(world, &person, &servers).await;
     let short = world
@@ -414,7 +416,9 @@ async fn sessions_end(world: &World) {
         .form(&person.cookie, "/settings/account/password", &set)
         .await
         .leads();
-    second.is_over(world, &servers, "a new password").await;
+    second
+        .ends_everywhere(world, &servers, "a new password")
+        .await;
     world.page(&person.cookie, "/board").await.shows(200);
     let wrong = [
         ("current", "wrong horse battery"),
@@ -431,7 +435,9 @@ async fn sessions_end(world: &World) {
         .form(&person.cookie, "/sign-out/everywhere", &[])
         .await
         .leads();
-    second.is_over(world, &servers, "sign out everywhere").await;
+    second
+        .ends_everywhere(world, &servers, "sign out everywhere")
+        .await;
     assert!(
         world
             .page(&person.cookie, "/board")
