@@ -102,9 +102,17 @@ fn is_served_by_an_index(site: &Site, sql: &str) {
     }
 }
 
-/// A count may walk an index, never the table.
+/// A count may walk an index, never the table. PostgreSQL may find the table cheaper when nearly
+/// every row counts; that it needs not is what is asked.
 fn is_counted_by_an_index(site: &Site, sql: &str) {
+    let is_postgres = site.db.engine() == Engine::Postgres;
+    if is_postgres {
+        site.db.execute("SET enable_seqscan = off").unwrap();
+    }
     let steps = plan(site, sql).join("\n");
+    if is_postgres {
+        site.db.execute("RESET enable_seqscan").unwrap();
+    }
     let by_index = match site.db.engine() {
         Engine::Sqlite => steps.contains("USING COVERING INDEX"),
         Engine::Postgres => steps.contains("Index Only Scan"),
@@ -132,7 +140,7 @@ async fn play(engine: Engine) {
             let bound = "ORDER BY id DESC LIMIT 1 OFFSET 4999";
             is_served_by_an_index(&site, &format!("SELECT id {of} {bound}"));
         }
-        // with a desktop that has every task, PostgreSQL reads the table to count: known, not asserted
+        // no index of PostgreSQL holds all that a count of one desktop's needs: known, not asserted
         if filter.is_empty() || engine == Engine::Sqlite {
             let of = format!("FROM tasks WHERE {account} AND status = 'done' {filter}");
             is_counted_by_an_index(&site, &format!("SELECT count(*) {of}"));
@@ -140,10 +148,7 @@ async fn play(engine: Engine) {
     }
     for status in ["pending", "approved"] {
         let of = format!("FROM approvals WHERE {account} AND status = '{status}'");
-        // PostgreSQL reads the table to count the status that all but one row have: known, not asserted
-        if status == "pending" || engine == Engine::Sqlite {
-            is_counted_by_an_index(&site, &format!("SELECT count(*) {of}"));
-        }
+        is_counted_by_an_index(&site, &format!("SELECT count(*) {of}"));
         for order in ["id", "id DESC"] {
             let sql = format!("SELECT id, task_id {of} ORDER BY {order} LIMIT 51");
             is_served_by_an_index(&site, &sql);

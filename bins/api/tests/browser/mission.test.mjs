@@ -212,7 +212,8 @@ test('the same by keyboard alone', () => signedIn({}, async (page) => {
 
   await tabTo(page, button(facts(page), 'Run'));
   await page.keyboard.press('Enter');
-  await page.waitForLoadState();
+  // the page after it, without the greeting of the created task: keys pressed before are lost
+  await page.waitForURL(`**/tasks/${written}`);
   const attempt = await desktop.claim();
   assert.equal(attempt.task.id, written);
   await work(attempt);

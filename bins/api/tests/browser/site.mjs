@@ -54,6 +54,12 @@ export async function logHead() {
   return Number(response.headers.get('x-total-count'));
 }
 
+/** What anybody did after `head`. The server itself may find a lease of another test expired. */
+export async function doneSince(head) {
+  const events = await call('GET', `${API}/activity?after=${head}&limit=500`);
+  return events.filter(({ actor }) => actor.kind !== 'system').map(({ type }) => type);
+}
+
 /** A desktop with the key of its runner, which is the test. */
 export class Desktop {
   static async create(name, capabilities = ['tasks:read', 'tasks:write']) {

@@ -102,8 +102,28 @@ impl Authenticator {
         }
     }
 
+    /// Whether a person who is signed in knows the password: a session that was stolen is no
+    /// unlimited guess at it.
+    ///
+    /// # Errors
+    /// 429 after too many failures from this address; 503.
+    pub(crate) async fn knows_password(
+        &self,
+        request: &HttpRequest,
+        password: Zeroizing<String>,
+        hash: String,
+    ) -> Result<bool, Failure> {
+        let address = self.address(request);
+        self.failures.check(address).map_err(too_many)?;
+        let is_right = self.is_password(password, Some(hash)).await?;
+        if !is_right {
+            self.failures.count(address).map_err(too_many)?;
+        }
+        Ok(is_right)
+    }
+
     /// Whether `password` is the one behind `hash`, when it is this one's turn.
-    pub(crate) async fn is_password(
+    async fn is_password(
         &self,
         password: Zeroizing<String>,
         hash: Option<String>,
@@ -164,10 +184,7 @@ impl Authenticator {
 }
 
 fn too_many(seconds: u64) -> Failure {
-    Failure::rate_limited(
-        "too many failures to sign in came from this address",
-        seconds,
-    )
+    Failure::rate_limited("too many wrong passwords came from this address", seconds)
 }
 
 /// What the browser says it is, so that people recognise their sessions.

@@ -31,7 +31,9 @@ pub(crate) async fn set_password(call: Call, form: Form) -> Reply {
     let password = Zeroizing::new(form.fields.owned("password"));
     let stored = login(&call).await?.password_hash;
     let auth = &call.state.auth;
-    if stored.is_some() && !auth.is_password(current, stored).await? {
+    if let Some(stored) = stored
+        && !auth.knows_password(&call.request, current, stored).await?
+    {
         return refused(&call, PasswordError::Current).await;
     }
     let hash = match auth.hash_password(password).await? {

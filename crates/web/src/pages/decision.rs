@@ -2,7 +2,7 @@
 //! sends the decision with the digest that was on the screen.
 
 use actix_web::http::StatusCode;
-use approval_core::{Decision, DecisionRequest, Status, TaskId};
+use approval_core::{Decision, DecisionRequest, Invalid, Status, TaskId};
 use contract::Code;
 use store::{Command, DecisionTarget, TaskPage};
 
@@ -43,22 +43,21 @@ fn changed(page: &TaskPage, query: &Fields) -> Option<String> {
 
 /// Decides, by the same command as REST.
 pub(crate) async fn decide(call: Call, id: Id<TaskId>, form: Form) -> Reply {
-    let approves = is_approval(&form.fields);
+    let wish: Decision = form.fields.word(Invalid::Decision, "decision")?;
     let command = Command::Decide {
         target: DecisionTarget::Task(id.0),
         request: DecisionRequest {
-            decision: if approves {
-                Decision::Approve
-            } else {
-                Decision::Reject
-            },
+            decision: wish,
             feedback: form.fields.text("feedback").map(ToOwned::to_owned),
             evidence_sha256: form.fields.text("evidenceSha256").map(ToOwned::to_owned),
         },
     };
     match call.submit(command, form.idempotency).await {
         Ok(_) => {
-            let done = if approves { "approved" } else { "rejected" };
+            let done = match wish {
+                Decision::Approve => "approved",
+                Decision::Reject => "rejected",
+            };
             let to = format!("/tasks/{}?done={done}", id.0);
             Ok(html::redirect(&call.request, &to))
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use actix_web::http::StatusCode;
-use approval_core::{DesktopId, KeyKind, KeyRequest, TaskId};
+use approval_core::{Capability, DesktopId, KeyKind, KeyRequest, TaskId};
 use contract::Code;
 use store::{Answer, Command, DesktopView, KeyText};
 
@@ -88,6 +88,8 @@ fn desktop(view: &DesktopView, titles: &HashMap<TaskId, String>) -> Desktop {
 
 /// Adds a desktop and the key of its runner, and shows the key this once.
 pub(crate) async fn add(call: Call, form: Form) -> Reply {
+    // before anything is made: a desktop without its key would be of no use
+    call.principal().require(Capability::KeysWrite)?;
     let name = form.fields.owned("name").trim().to_owned();
     let command = Command::CreateDesktop { name: name.clone() };
     let desktop = match call.submit(command, form.idempotency).await {

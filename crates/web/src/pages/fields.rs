@@ -4,6 +4,7 @@ use actix_web::dev::Payload;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
+use approval_core::{Invalid, Refusal};
 use contract::Code;
 use futures_util::future::LocalBoxFuture;
 use store::{Idempotency, random_digest};
@@ -56,6 +57,22 @@ impl Fields {
     /// Whether a box is ticked or a switch is on.
     pub(crate) fn is_on(&self, name: &str) -> bool {
         self.text(name).is_some()
+    }
+
+    /// A field that is one of a few words. Nothing is assumed for another or a missing one.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`], naming the field and the words there are.
+    pub(crate) fn word<T>(&self, what: Invalid, field: &'static str) -> Result<T, Refusal>
+    where
+        T: std::str::FromStr<Err = String>,
+    {
+        let text = self.text(field).unwrap_or_default();
+        text.parse().map_err(|reason| Refusal::Invalid {
+            what,
+            field,
+            reason,
+        })
     }
 
     /// A field that is an id or a number; `None` too when it is malformed.

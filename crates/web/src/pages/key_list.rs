@@ -68,11 +68,15 @@ pub(crate) async fn create(call: Call, form: Form) -> Reply {
 }
 
 fn wish(fields: &Fields) -> Result<KeyRequest, Refusal> {
-    let kind: KeyKind = kind_of(fields);
-    let capabilities: Vec<Capability> = fields
-        .all("capability")
-        .filter_map(|word| word.parse().ok())
-        .collect();
+    let kind: KeyKind = fields.word(Invalid::Key, "kind")?;
+    // a word that is none must not be as if nothing was ticked, which is everything
+    let capabilities: Result<Vec<Capability>, String> =
+        fields.all("capability").map(str::parse).collect();
+    let capabilities = capabilities.map_err(|reason| Refusal::Invalid {
+        what: Invalid::Key,
+        field: "capabilities",
+        reason,
+    })?;
     let desktop = match kind {
         KeyKind::Agent => Some(id_in_body(
             Invalid::Key,
@@ -88,10 +92,6 @@ fn wish(fields: &Fields) -> Result<KeyRequest, Refusal> {
         capabilities: (!capabilities.is_empty()).then_some(capabilities),
         desktop,
     })
-}
-
-fn kind_of(fields: &Fields) -> KeyKind {
-    fields.parsed("kind").unwrap_or(KeyKind::Service)
 }
 
 /// Asks before a key is revoked.
@@ -203,7 +203,11 @@ fn form_of(
     KeyForm {
         idempotency_key: new_key(),
         name: fields.owned("name"),
-        kind: kind_of(fields).as_str().to_owned(),
+        kind: fields
+            .parsed("kind")
+            .unwrap_or(KeyKind::Service)
+            .as_str()
+            .to_owned(),
         capabilities: capabilities.collect(),
         desktops: desktops
             .iter()

@@ -48,10 +48,7 @@ pub(crate) async fn create(call: Call, form: Form) -> Reply {
 }
 
 fn wish(fields: &Fields) -> Result<Wish, Refusal> {
-    let task_type = match fields.text("type") {
-        Some("command") => TaskType::Command,
-        _ => TaskType::Prompt,
-    };
+    let task_type: TaskType = fields.word(Invalid::Task, "type")?;
     let desktop = id_in_body(Invalid::Task, "desktopId", &fields.owned("desktopId"))?;
     let depends_on: Result<Vec<TaskId>, Refusal> = fields
         .all("dependsOn")
@@ -108,10 +105,7 @@ async fn form_of(call: &Call, fields: &Fields, error: Option<String>) -> Result<
     let chosen: Option<DesktopId> = fields.parsed("desktopId");
     Ok(NewTask {
         idempotency_key: new_key(),
-        kind: kind(match fields.text("type") {
-            Some("command") => TaskType::Command,
-            _ => TaskType::Prompt,
-        }),
+        kind: kind(fields.parsed("type").unwrap_or(TaskType::Prompt)),
         title: fields.owned("title"),
         content: fields.owned("content"),
         desktops: board.desktops.iter().map(|d| choice(d, chosen)).collect(),

@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use store::Command;
 
-use super::fields::Form;
+use super::fields::{Fields, Form};
 use super::frame::{Live, frame};
 use super::html;
 use super::view::Nav;
@@ -25,15 +25,30 @@ pub(crate) async fn page(call: Call) -> Reply {
     html::ok(&call.request, &page)
 }
 
-/// Both switches as they stand in the form: a switch that is off is not sent.
+/// Changes the switches that the person changed. What somebody else switched meanwhile stays: a page
+/// that was opened before must not open the gate.
 pub(crate) async fn change(call: Call, form: Form) -> Result<HttpResponse, Failure> {
-    let command = Command::ChangeSettings {
-        task_approval_mode: Some(form.fields.is_on("taskApprovalMode")),
-        require_evidence: Some(form.fields.is_on("requireEvidence")),
-    };
-    call.submit(command, form.idempotency).await?;
+    let (task_approval_mode, require_evidence) = (
+        changed(&form.fields, "taskApprovalMode"),
+        changed(&form.fields, "requireEvidence"),
+    );
+    if task_approval_mode.is_some() || require_evidence.is_some() {
+        let command = Command::ChangeSettings {
+            task_approval_mode,
+            require_evidence,
+        };
+        call.submit(command, form.idempotency).await?;
+    }
     Ok(html::redirect(
         &call.request,
         &format!("{ADDRESS}?done=saved"),
     ))
+}
+
+/// How a switch stands in the form, if it was shown otherwise. One that is off is not sent;
+/// `shown` names those that were on when the page was made.
+fn changed(fields: &Fields, switch: &str) -> Option<bool> {
+    let is_on = fields.is_on(switch);
+    let was_on = fields.all("shown").any(|name| name == switch);
+    (is_on != was_on).then_some(is_on)
 }

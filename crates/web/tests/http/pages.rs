@@ -257,6 +257,11 @@ async fn a_decision_is_about_what_was_on_the_screen(world: &World) {
     let mismatch = world.form(&person.cookie, &path, &fields).await.shows(409);
     assert!(mismatch.contains("evidence has changed") && mismatch.contains("kept &#60;note&#62;"));
     assert_eq!(value(&mismatch, "evidenceSha256"), sealed);
+    // no decision, or none that there is, is not a rejection
+    for word in ["", "Approve", "approved"] {
+        let fields = [("decision", word), ("evidenceSha256", sealed)];
+        world.form(&person.cookie, &path, &fields).await.shows(422);
+    }
     let long = "n".repeat(10_001);
     let long = [("decision", "reject"), ("feedback", long.as_str())];
     world.form(&person.cookie, &path, &long).await.shows(422);
@@ -329,14 +334,16 @@ async fn the_second_decision_learns_of_the_first(world: &World) {
 async fn switches_and_desktops(world: &World) {
     let person = owner(world).await;
     let settings = "/settings/mission-control";
-    for (field, expected) in [
-        ("taskApprovalMode", [true, false]),
-        ("requireEvidence", [false, true]),
+    let (gate, evidence) = (("taskApprovalMode", "on"), ("requireEvidence", "on"));
+    let shown = [("shown", "taskApprovalMode"), ("shown", "requireEvidence")];
+    for (fields, expected) in [
+        (vec![gate], [true, false]),
+        // from a page that was opened before the gate was closed: it stays so
+        (vec![evidence], [true, true]),
+        (vec![], [true, true]),
+        (vec![shown[0], shown[1], evidence], [false, true]),
     ] {
-        world
-            .form(&person.cookie, settings, &[(field, "on")])
-            .await
-            .leads();
+        world.form(&person.cookie, settings, &fields).await.leads();
         let now = world.get("/api/mission-control/settings").await.is(200);
         let now = [&now["taskApprovalMode"], &now["requireEvidence"]];
         assert_eq!(now, [&json!(expected[0]), &json!(expected[1])]);
@@ -438,6 +445,8 @@ async fn keys_are_shown_once_and_never_wider(world: &World) {
     let narrow =
         json!({"name": "narrow", "kind": "human", "capabilities": ["keys:write", "tasks:read"]});
     let narrow = world.key(narrow).await;
+    let no_keys = json!({"name": "no keys", "kind": "human", "capabilities": ["desktops:write", "tasks:read"]});
+    let no_keys = world.key(no_keys).await;
     let before = world.head().await;
     let wider = [
         ("name", "wider"),
@@ -449,6 +458,10 @@ async fn keys_are_shown_once_and_never_wider(world: &World) {
         .header("accept", "text/html");
     let refused = send(filled(by_key, &wider)).await.shows(403);
     assert!(refused.contains("role=\"alert\"") && !refused.contains("csk_"));
+    // a desktop comes with a key: whoever may not make one makes neither
+    let add = world.request(&no_keys, "POST", "/desktops");
+    let add = add.header("accept", "text/html");
+    send(filled(add, &[("name", "alone")])).await.shows(403);
     for wrong in [
         [
             ("name", "wide"),
@@ -460,6 +473,12 @@ async fn keys_are_shown_once_and_never_wider(world: &World) {
             ("kind", "agent"),
             ("capability", "tasks:read"),
         ],
+        [
+            ("name", "wide"),
+            ("kind", "human"),
+            ("capability", "tasks:raed"),
+        ],
+        [("name", "wide"), ("kind", ""), ("capability", "tasks:read")],
         [
             ("name", ""),
             ("kind", "human"),

@@ -467,6 +467,15 @@ async fn guessing_is_slowed_by_address(world: &World) {
         assert_eq!(slow.header("set-cookie"), "");
     }
     sign_in(world, "10.1.0.2", EMAIL, PASSWORD).await.leads();
+    // nor is a session that was stolen an unlimited guess at the password
+    let stolen = sign_in(world, "10.1.0.3", EMAIL, PASSWORD).await;
+    let stolen = cookie_of(&stolen);
+    let guess = [("current", "wrong horse battery"), ("password", PASSWORD)];
+    for expected in [[422; 10].as_slice(), &[429, 429]].concat() {
+        let form = world.browse(&stolen, "POST", "/settings/account/password");
+        let form = form.header("x-forwarded-for", "10.1.0.3");
+        assert_eq!(send(filled(form, &guess)).await.status, expected);
+    }
     // the true owner is not locked out, by key, by cookie or by link
     let here =
         |request: reqwest::RequestBuilder| send(request.header("x-forwarded-for", "10.1.0.1"));

@@ -1,6 +1,6 @@
 //! Sessions of people: opened by a password or a one-time link, kept by use, ended by the person.
 
-use approval_core::{Digest, PrincipalId, Refusal, SessionId, UserId};
+use approval_core::{Digest, PrincipalId, Refusal, SessionId, Timestamp, UserId};
 
 use super::super::world::{LinkEntry, Origin, SessionEntry, World};
 use super::tasks::new_id;
@@ -20,13 +20,13 @@ pub(super) fn check(world: &World, request: &Request, id: SessionId) -> Result<(
     };
     let session = world.sessions.get(&id).filter(is_theirs);
     match session {
-        Some(session) if is_open(session, world) => Ok(()),
+        Some(session) if is_open(session, world.now) => Ok(()),
         _ => Err(SubmitError::Revoked),
     }
 }
 
-fn is_open(session: &SessionEntry, world: &World) -> bool {
-    session.ended_at.is_none() && session.expires_at > world.now
+fn is_open(session: &SessionEntry, now: Timestamp) -> bool {
+    session.ended_at.is_none() && session.expires_at > now
 }
 
 /// Opens a session for a person who has shown who they are. What they have shown is checked again:
@@ -142,10 +142,9 @@ pub(super) fn set_password(
 pub(super) fn touch(world: &mut World, request: &Request, ids: &[SessionId]) -> Answer {
     let now = world.now;
     for id in ids {
-        let session = world.sessions.get_mut(id).filter(|session| {
-            let is_open = session.ended_at.is_none() && session.expires_at > now;
-            session.account == request.account && is_open
-        });
+        let session = world.sessions.get_mut(id);
+        let session =
+            session.filter(|session| session.account == request.account && is_open(session, now));
         if let Some(session) = session {
             session.view.last_seen_at = now;
             session.expires_at = now.plus_seconds(KEPT_SECONDS);
