@@ -34,8 +34,17 @@ export async function inBrowser(options, test) {
     await test(page, context, faults);
     assert.deepEqual(faults, [], 'what pages must not do');
   } finally {
-    await context.close();
+    await closed(context);
   }
+}
+
+/** Closes a window, and does not wait for ever: Chromium may hang when it is still loading a page.
+    The end of the file ends the browser itself. */
+async function closed(context) {
+  let late;
+  const patience = new Promise((resolve) => { late = setTimeout(resolve, 15_000); });
+  await Promise.race([context.close(), patience]);
+  clearTimeout(late);
 }
 
 /** Notes everything that a page of ours never does. */

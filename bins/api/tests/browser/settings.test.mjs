@@ -134,7 +134,8 @@ test('Require evidence asks it of programs; the page has it always', () => signe
     await page.goto(`/tasks/${id}`);
     await button(page, 'Approve').click();
     await dialog(page).getByRole('button', { name: 'Approve', exact: true }).click();
-    await eventually(async () => (await getTask(id)).status === 'done', 'it is approved');
+    await page.waitForURL(`**/tasks/${id}?done=approved`);
+    assert.equal((await getTask(id)).status, 'done');
   } finally {
     await setSettings({ requireEvidence: false });
   }

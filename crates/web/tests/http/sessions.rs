@@ -499,12 +499,7 @@ async fn hashing_is_bounded(world: &World) {
     world.user(world.account, EMAIL, Some(PASSWORD)).await;
     let attempts = (0..40).map(|n| {
         let from = format!("10.2.0.{n}");
-        let password = if n % 2 == 0 {
-            PASSWORD
-        } else {
-            "wrong horse battery"
-        };
-        async move { sign_in(world, &from, EMAIL, password).await }
+        async move { sign_in(world, &from, EMAIL, PASSWORD).await }
     });
     let mut counts = std::collections::BTreeMap::new();
     for answer in futures_util::future::join_all(attempts).await {
@@ -513,14 +508,9 @@ async fn hashing_is_bounded(world: &World) {
         }
         *counts.entry(answer.status).or_insert(0) += 1;
     }
-    assert!(
-        counts
-            .keys()
-            .all(|status| matches!(status, 303 | 401 | 503)),
-        "{counts:?}"
-    );
-    let signed_in = counts.get(&303).copied().unwrap_or(0);
-    assert!(signed_in > 0, "{counts:?}");
+    // some wait for their turn, and whoever finds the queue full is told so
+    let statuses: Vec<u16> = counts.keys().copied().collect();
+    assert_eq!(statuses, [303, 503], "{counts:?}");
     // afterwards all is as before
     sign_in(world, "10.2.1.1", EMAIL, PASSWORD).await.leads();
 }
