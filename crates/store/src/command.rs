@@ -6,7 +6,7 @@ use approval_core::{
     TaskId, Timestamp, UserId,
 };
 
-use crate::diff_lines::DiffLines;
+use crate::file_facts::FileFacts;
 use crate::key_text::KeyDigest;
 use crate::prepare::Prepared;
 use crate::views::{Answer, CredentialId};
@@ -277,16 +277,25 @@ pub struct UploadedPart {
     pub part: Part,
     /// The bytes.
     pub bytes: Vec<u8>,
-    /// Lines that they add and remove, if they are a diff.
-    pub lines: DiffLines,
+    /// What they tell of their file.
+    pub facts: FileFacts,
 }
 
 impl UploadedPart {
-    /// Hashes `bytes`.
-    pub fn new(bytes: Vec<u8>) -> Self {
+    /// Hashes and reads a diff.
+    pub fn diff(bytes: Vec<u8>) -> Self {
         Self {
             part: Part::of(&bytes),
-            lines: DiffLines::of(&bytes),
+            facts: FileFacts::of_diff(&bytes),
+            bytes,
+        }
+    }
+
+    /// Hashes a content and looks into its beginning.
+    pub fn content(bytes: Vec<u8>) -> Self {
+        Self {
+            part: Part::of(&bytes),
+            facts: FileFacts::of_content(&bytes),
             bytes,
         }
     }
@@ -311,6 +320,14 @@ pub struct FileUpload {
     pub content: Option<UploadedPart>,
     /// Whether the desktop cut diff or content.
     pub truncated: bool,
+}
+
+impl FileUpload {
+    /// What its parts tell of it.
+    pub fn facts(&self) -> FileFacts {
+        let parts = [&self.diff, &self.content].into_iter().flatten();
+        parts.fold(FileFacts::default(), |facts, part| facts.and(part.facts))
+    }
 }
 
 /// Work the server finds by itself; each is checked again under the lock.

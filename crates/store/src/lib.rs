@@ -9,8 +9,8 @@ mod admin;
 mod clock;
 mod command;
 mod dialect;
-mod diff_lines;
 mod fault;
+mod file_facts;
 mod key_text;
 mod notify;
 mod pool;
@@ -29,7 +29,7 @@ pub use command::{
     Answered, Change, Command, DecisionTarget, EndSessions, FileUpload, Idempotency, Leased,
     LogUpload, Login, Request, SubmitError, Sweep, UploadedPart,
 };
-pub use diff_lines::DiffLines;
+pub use file_facts::{DiffLines, FileFacts};
 pub use key_text::{KeyDigest, KeyText, random_digest};
 pub use pool::ReadError;
 pub use prepare::Prepared;
@@ -38,6 +38,6 @@ pub use store::{CompleteRequest, OpenError, Store, StoreConfig};
 pub use views::{
     ActivityPage, ActivityRow, Answer, ApprovalView, AttemptView, BoardColumn, BoardView, Card,
     ChangeSummary, ClaimInput, ClaimView, Credential, CredentialId, Dashboard, Dependent,
-    DesktopView, FileSummary, FileView, KeyView, LogEnds, LogLine, LogSummary, LoginView, Page,
-    PriorFeedback, SessionView, TaskPage, TaskView,
+    DesktopView, FilePart, FileSummary, FileView, KeyView, LogEnds, LogLine, LogSummary, LoginView,
+    Page, PriorFeedback, SessionView, TaskPage, TaskView,
 };

@@ -163,6 +163,7 @@ diesel::table! {
         truncated -> Bool,
         added_lines -> Nullable<BigInt>,
         removed_lines -> Nullable<BigInt>,
+        is_binary -> Nullable<Bool>,
     }
 }
 

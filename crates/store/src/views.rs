@@ -302,6 +302,8 @@ pub struct FileView {
     pub diff: Option<Vec<u8>>,
     /// The content as it was sent.
     pub content: Option<Part>,
+    /// Whether it is binary; `false` for files that an older version stored.
+    pub is_binary: bool,
     /// Whether the desktop cut diff or content.
     pub truncated: bool,
 }
@@ -400,7 +402,7 @@ pub struct ChangeSummary {
     pub exit_code: Option<i64>,
     /// Changed files.
     pub files: i64,
-    /// Lines added in all diffs; `None` when that of one is unknown.
+    /// Lines added in the diffs that were counted; `None` when none was.
     pub added: Option<i64>,
     /// Lines removed.
     pub removed: Option<i64>,
@@ -467,8 +469,29 @@ pub struct FileSummary {
     pub added: Option<i64>,
     /// Lines its diff removes.
     pub removed: Option<i64>,
+    /// Whether it is binary; `false` for files that an older version stored.
+    pub is_binary: bool,
     /// Whether the desktop cut diff or content.
     pub truncated: bool,
+}
+
+/// What was uploaded of a changed file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FilePart {
+    /// How it differs from what was there before.
+    Diff,
+    /// What it holds after the change.
+    Content,
+}
+
+impl FilePart {
+    /// As it is stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Diff => "diff",
+            Self::Content => "content",
+        }
+    }
 }
 
 /// The two ends of a log.

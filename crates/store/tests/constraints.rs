@@ -144,7 +144,7 @@ async fn upload(site: &Site, work: &Work) {
         mode: None,
         old_mode: None,
         diff: None,
-        content: Some(UploadedPart::new(b"content".to_vec())),
+        content: Some(UploadedPart::content(b"content".to_vec())),
         truncated: false,
     };
     site.change_files(work, vec![file]).await;

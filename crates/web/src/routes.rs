@@ -212,6 +212,9 @@ routes! {
         "/api/mission-control/tasks/{id}/files/{n}/raw" {
             Get evidence::raw, Access::Capability(TasksRead), [];
         }
+        "/api/mission-control/tasks/{id}/files/{n}/diff" {
+            Get evidence::diff, Access::Capability(TasksRead), [];
+        }
         "/api/mission-control/tasks/{id}/evidence" { Get evidence::sealed, Access::Capability(TasksRead), []; }
         "/api/mission-control/tasks/{id}/heartbeat" { Post runner::heartbeat, Access::Runner, [LeaseLost]; }
         "/api/mission-control/tasks/{id}/complete" {

@@ -1,12 +1,13 @@
 // The whole flow of the mission: once by mouse, once by keyboard alone.
 
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import test from 'node:test';
 
 import { dialog, eventually, signedIn, withBrowser } from './browser.mjs';
 import { Desktop, getTask, pendingApprovals, unique } from './site.mjs';
 import {
-  OUTPUT, bar, button, column, expectCount, fact, facts, navigation, pendingCount, pointAside, says,
+  FILES, OUTPUT, bar, button, column, expectCount, fact, facts, navigation, pendingCount, pointAside, says,
   seen, style, taskOf, work,
 } from './work.mjs';
 
@@ -110,6 +111,11 @@ test('from a new task to the deployment it sets off, by mouse', () => signedIn({
   await expectWordMarks(tabs);
   const unified = await tabs.getByRole('row').filter({ hasText: 'Hello' }).count();
   assert.equal(unified, 2, 'the old line and the new one each have a row');
+  const [raw] = await Promise.all([
+    page.waitForEvent('download'),
+    tabs.getByRole('link', { name: 'Raw diff' }).first().click(),
+  ]);
+  assert.equal(await readFile(await raw.path(), 'utf8'), FILES[0].diff, 'byte for byte');
   await tabs.getByRole('link', { name: 'Side by side' }).click();
   await seen(tabs.getByRole('row').filter({ hasText: 'wurld' }).filter({ hasText: 'world' }));
   await expectWordMarks(tabs);

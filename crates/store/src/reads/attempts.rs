@@ -17,7 +17,7 @@ use crate::pool::ReadError;
 use crate::prepare::Prepared;
 use crate::rows::small;
 use crate::schema::{evidence, file_bytes, files, log_entries, task_contents, tasks, uploads};
-use crate::views::{self, AttemptView, FileSummary, FileView, LogEnds, LogLine, Page};
+use crate::views::{self, AttemptView, FilePart, FileSummary, FileView, LogEnds, LogLine, Page};
 
 /// The most bytes of diffs in one page of changed files, unless a single one has more.
 const PAGE_BYTES: i64 = 4 * 1024 * 1024;
@@ -35,6 +35,7 @@ type FileRow = (
     Option<i64>,
     Option<String>,
     bool,
+    Option<bool>,
 );
 
 /// The columns of [`FileRow`].
@@ -52,6 +53,7 @@ macro_rules! file_columns {
             files::content_size,
             files::content_sha256,
             files::truncated,
+            files::is_binary,
         )
     };
 }
@@ -200,15 +202,16 @@ impl Reads<'_> {
         })
     }
 
-    /// The content of a changed file, if it was sent.
-    pub fn file_content(
+    /// A part of a changed file, if it was sent.
+    pub fn file_part(
         &mut self,
         task: TaskId,
         attempt: u32,
         n: i64,
+        part: FilePart,
     ) -> Result<Option<Vec<u8>>, ReadError> {
         let bytes = on_db!(self.conn, |c| file_bytes::table
-            .find((task.to_string(), i64::from(attempt), n, "content"))
+            .find((task.to_string(), i64::from(attempt), n, part.as_str()))
             .select(file_bytes::bytes)
             .first(c)
             .optional());
@@ -397,6 +400,7 @@ fn file_summaries(conn: &mut Conn, task: TaskId, attempt: u32) -> Result<Vec<Fil
         Option<i64>,
         Option<i64>,
         bool,
+        Option<bool>,
     )> = on_db!(conn, |c| files::table
         .filter(files::task_id.eq(task.to_string()))
         .filter(files::attempt.eq(i64::from(attempt)))
@@ -410,10 +414,11 @@ fn file_summaries(conn: &mut Conn, task: TaskId, attempt: u32) -> Result<Vec<Fil
             files::added_lines,
             files::removed_lines,
             files::truncated,
+            files::is_binary,
         ))
         .load(c))?;
     let summaries = rows.into_iter().map(
-        |(n, path, change, mode, old_mode, added, removed, truncated)| {
+        |(n, path, change, mode, old_mode, added, removed, truncated, is_binary)| {
             Ok(FileSummary {
                 n,
                 path,
@@ -422,6 +427,7 @@ fn file_summaries(conn: &mut Conn, task: TaskId, attempt: u32) -> Result<Vec<Fil
                 old_mode,
                 added,
                 removed,
+                is_binary: is_binary.unwrap_or(false),
                 truncated,
             })
         },
@@ -535,6 +541,7 @@ fn evidence_file(row: FileRow) -> Result<EvidenceFile, Fault> {
         content_size,
         content_sha256,
         truncated,
+        _,
     ) = row;
     Ok(EvidenceFile {
         path: path_text(path),
@@ -549,8 +556,7 @@ fn evidence_file(row: FileRow) -> Result<EvidenceFile, Fault> {
 }
 
 fn file_view(row: FileRow, diff: Option<Vec<u8>>) -> Result<FileView, Fault> {
-    let (n, path, old_path, change, mode, old_mode, _, _, content_size, content_sha256, truncated) =
-        row;
+    let (n, path, old_path, change, mode, old_mode, _, _, size, sha256, truncated, is_binary) = row;
     Ok(FileView {
         n,
         path,
@@ -559,7 +565,8 @@ fn file_view(row: FileRow, diff: Option<Vec<u8>>) -> Result<FileView, Fault> {
         mode,
         old_mode,
         diff,
-        content: part(content_size, content_sha256.as_deref())?,
+        content: part(size, sha256.as_deref())?,
+        is_binary: is_binary.unwrap_or(false),
         truncated,
     })
 }

@@ -263,7 +263,7 @@ fn newest_of(
 /// Task, attempt, files, files with known lines, lines added and removed, files that were cut.
 type FileSums = (String, i64, i64, i64, i64, i64, i64);
 
-/// What some attempts changed. The lines of all diffs are known or none are.
+/// What some attempts changed. Lines are those of the files whose lines are known, if any are.
 fn summaries(
     conn: &mut Conn,
     attempts: &[(TaskId, u32, Option<i64>)],
@@ -285,7 +285,7 @@ fn summaries(
         .load(c))?;
     let mut sums = HashMap::new();
     for (id, attempt, files, known, added, removed, truncated) in rows {
-        let is_known = files == known;
+        let is_known = known > 0;
         let summary = ChangeSummary {
             exit_code: None,
             files,

@@ -93,6 +93,7 @@ const FILES: Target = Target {
         ("truncated", Bool),
         ("added_lines", Int),
         ("removed_lines", Int),
+        ("is_binary", Bool),
     ],
     keys: 3,
 };
@@ -459,11 +460,7 @@ fn file_row(attempt: Attempt, n: i64, path: Digest, file: &FileUpload) -> Vec<Ce
     let digest = |part: &Option<crate::command::UploadedPart>| {
         text_option(part.as_ref().map(|p| p.part.sha256))
     };
-    let lines = file
-        .diff
-        .as_ref()
-        .map(|diff| diff.lines)
-        .unwrap_or_default();
+    let facts = file.facts();
     vec![
         text(attempt.task),
         int(attempt.number),
@@ -480,8 +477,9 @@ fn file_row(attempt: Attempt, n: i64, path: Digest, file: &FileUpload) -> Vec<Ce
         size(&file.content),
         digest(&file.content),
         Cell::Bool(file.truncated),
-        Cell::Int(Some(lines.added)),
-        Cell::Int(Some(lines.removed)),
+        Cell::Int(facts.lines.map(|lines| lines.added)),
+        Cell::Int(facts.lines.map(|lines| lines.removed)),
+        Cell::Bool(facts.is_binary),
     ]
 }
 

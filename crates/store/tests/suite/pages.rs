@@ -28,7 +28,7 @@ fn file(path: &str, diff: Option<&str>) -> FileUpload {
         change: ChangeKind::Modified,
         mode: None,
         old_mode: None,
-        diff: diff.map(|text| UploadedPart::new(text.as_bytes().to_vec())),
+        diff: diff.map(|text| UploadedPart::diff(text.as_bytes().to_vec())),
         content: None,
         truncated: false,
     }
@@ -170,6 +170,10 @@ pub async fn lines_of_changes_are_counted(site: &mut Site) {
     let shown = summary(site).await;
     assert_eq!((shown.files, shown.truncated), (3, 1));
     assert_eq!((shown.added, shown.removed), (Some(4), Some(6)));
+    let list = site
+        .read(move |reads| reads.file_list(id, 1, None, 9))
+        .await;
+    assert_eq!(list.items[2].added, None, "nobody counted them");
     // sent again, its lines are those of the last version
     site.change_files(&work, vec![file("a", Some(&diff(10, 0)))])
         .await;

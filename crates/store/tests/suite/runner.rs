@@ -5,7 +5,9 @@ use approval_core::{
 };
 use base64::Engine as _;
 use serde_json::Value;
-use store::{Answer, Command, FileUpload, LogLine, LogUpload, SubmitError, TaskView, UploadedPart};
+use store::{
+    Answer, Command, FilePart, FileUpload, LogLine, LogUpload, SubmitError, TaskView, UploadedPart,
+};
 use test_support::{Site, Work, log_entry};
 
 use super::{events_after, log_end, seconds_between};
@@ -27,7 +29,7 @@ fn file(path: &str, change: ChangeKind, content: Option<&[u8]>) -> FileUpload {
         mode: Some("100644".to_owned()),
         old_mode: None,
         diff: None,
-        content: content.map(|bytes| UploadedPart::new(bytes.to_vec())),
+        content: content.map(|bytes| UploadedPart::content(bytes.to_vec())),
         truncated: false,
     }
 }
@@ -219,7 +221,7 @@ pub async fn the_last_version_of_a_file_counts(site: &mut Site) {
     let id = work.id();
     let mut renamed = file("z/new", ChangeKind::Renamed, None);
     renamed.old_path = Some(PathText::Text("z/old".to_owned()));
-    renamed.diff = Some(UploadedPart::new(b"@@ first @@".to_vec()));
+    renamed.diff = Some(UploadedPart::diff(b"@@ first @@".to_vec()));
     let first = vec![
         file("b", ChangeKind::Added, Some(b"twice in one request")),
         file("a", ChangeKind::Added, Some(b"first version")),
@@ -235,7 +237,7 @@ pub async fn the_last_version_of_a_file_counts(site: &mut Site) {
     let paths: Vec<&[u8]> = before.iter().map(|(_, path)| &**path).collect();
     assert_eq!(paths, [&b"a"[..], b"b", b"z/new"]);
 
-    renamed.diff = Some(UploadedPart::new(b"@@ second @@".to_vec()));
+    renamed.diff = Some(UploadedPart::diff(b"@@ second @@".to_vec()));
     renamed.truncated = true;
     let gone = file("a", ChangeKind::Deleted, None);
     site.change_files(&work, vec![gone, renamed]).await;
@@ -248,8 +250,14 @@ pub async fn the_last_version_of_a_file_counts(site: &mut Site) {
     assert_eq!(files[2].diff.as_deref(), Some(&b"@@ second @@"[..]));
     assert_eq!(files[2].old_path.as_deref(), Some(&b"z/old"[..]));
     assert!(files[2].truncated);
+    let content = FilePart::Content;
     let contents = site
-        .read(move |r| Ok((r.file_content(id, 1, 1)?, r.file_content(id, 1, 2)?)))
+        .read(move |r| {
+            Ok((
+                r.file_part(id, 1, 1, content)?,
+                r.file_part(id, 1, 2, content)?,
+            ))
+        })
         .await;
     assert_eq!(contents, (Some(b"b".to_vec()), None));
 }
@@ -265,7 +273,7 @@ pub async fn files_have_limits(site: &mut Site) {
     let fits = file("large", ChangeKind::Added, Some(&largest));
     site.done(&agent, add(vec![fits.clone()])).await;
     let mut too_large = fits;
-    too_large.diff = Some(UploadedPart::new(vec![7; (10 << 20) + 1]));
+    too_large.diff = Some(UploadedPart::diff(vec![7; (10 << 20) + 1]));
     let refusal = site.refused(&agent, add(vec![too_large])).await;
     assert!(matches!(refusal, Refusal::TooLarge(_)), "{refusal:?}");
 
@@ -306,7 +314,7 @@ pub async fn files_come_in_pages_of_4_mib_of_diffs(site: &mut Site) {
     ];
     for (path, bytes) in diffs {
         let mut changed = file(path, ChangeKind::Modified, None);
-        changed.diff = Some(UploadedPart::new(vec![b'+'; bytes]));
+        changed.diff = Some(UploadedPart::diff(vec![b'+'; bytes]));
         site.change_files(&work, vec![changed]).await;
     }
     let (mut pages, mut after) = (Vec::new(), None);
@@ -347,7 +355,7 @@ pub async fn evidence_is_what_was_stored(site: &mut Site) {
     ];
     site.done(&agent, append(&work, entries)).await;
     let mut changed = file("src/é", ChangeKind::Modified, Some(b"content"));
-    changed.diff = Some(UploadedPart::new(b"diff".to_vec()));
+    changed.diff = Some(UploadedPart::diff(b"diff".to_vec()));
     changed.old_mode = Some("100755".to_owned());
     let raw = vec![b'd', 0xff];
     let base64 = base64::engine::general_purpose::STANDARD.encode(&raw);

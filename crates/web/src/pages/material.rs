@@ -7,8 +7,8 @@ use approval_core::{LogStream, Status};
 use store::{FileSummary, FileView, LogEnds, LogLine, TaskPage};
 
 use super::fields::Fields;
-use super::translate::{callouts, change, mode_callouts, task_address};
-use super::view::files::{Callout, FileDiffView, FileEntry, Files};
+use super::translate::{Shape, callouts, change, task_address};
+use super::view::files::{FileDiffView, FileEntry, Files};
 use super::view::logs::{Chunk, Gap, Hit, Hits, Logs, Stream};
 use super::view::task::Output;
 use super::view::words::{count, number};
@@ -352,17 +352,22 @@ fn entry(
         let before = before.map(|n| n.to_string());
         format!("{}{anchor}", files_address(page, split, before.as_deref()))
     };
-    let mut callouts = mode_callouts(file.old_mode.as_deref(), file.mode.as_deref());
-    if file.truncated {
-        callouts.push(Callout::Truncated);
-    }
+    let shape = Shape {
+        old_mode: file.old_mode.as_deref(),
+        mode: file.mode.as_deref(),
+        is_binary: file.is_binary,
+        is_cut: file.truncated,
+        // counted where the diff is shown
+        escapes: 0,
+    };
+    let (added, removed) = line_counts(file.added, file.removed, file.is_binary);
     FileEntry {
         href,
         path: path(&file.path),
         change: change(file.change),
-        added: file.added,
-        removed: file.removed,
-        callouts,
+        added,
+        removed,
+        callouts: callouts(&shape),
     }
 }
 
@@ -389,30 +394,55 @@ fn file(page: &TaskPage, file: &FileView, rows: usize) -> FileDiffView {
         ..DiffLimits::default()
     };
     let diff = file.diff.as_deref().map(|diff| show::diff(diff, limits));
-    let is_binary = diff.as_ref().is_some_and(|diff| diff.is_binary);
-    let escapes = diff.as_ref().map_or(0, |diff| diff.escapes);
+    let is_binary = file.is_binary || diff.as_ref().is_some_and(|diff| diff.is_binary);
+    let shape = Shape {
+        old_mode: file.old_mode.as_deref(),
+        mode: file.mode.as_deref(),
+        is_binary,
+        is_cut: file.truncated,
+        escapes: diff.as_ref().map_or(0, |diff| diff.escapes),
+    };
+    let added = diff.as_ref().map(|diff| length(diff.added));
+    let removed = diff.as_ref().map(|diff| length(diff.removed));
+    let (added, removed) = line_counts(added, removed, is_binary);
+    let raw = |what: &str| download(page, &format!("files/{}/{what}", file.n));
     FileDiffView {
         n: file.n,
         path: path(&file.path),
         old_path: file.old_path.as_deref().map(path),
         change: change(file.change),
-        callouts: callouts(file, is_binary, escapes),
-        added: diff.as_ref().map(|diff| length(diff.added)),
-        removed: diff.as_ref().map(|diff| length(diff.removed)),
-        note: note(diff.as_ref()),
-        raw: file
-            .content
-            .is_some()
-            .then(|| download(page, &format!("files/{}/raw", file.n))),
-        raw_diff: None,
+        callouts: callouts(&shape),
+        added,
+        removed,
+        note: note(diff.as_ref(), is_binary),
+        raw: file.content.is_some().then(|| raw("raw")),
+        raw_diff: file.diff.is_some().then(|| raw("diff")),
         diff,
     }
 }
 
+/// The lines to name. A binary file has none, unless its diff has some all the same.
+fn line_counts(
+    added: Option<i64>,
+    removed: Option<i64>,
+    is_binary: bool,
+) -> (Option<i64>, Option<i64>) {
+    if is_binary && added.unwrap_or(0) == 0 && removed.unwrap_or(0) == 0 {
+        (None, None)
+    } else {
+        (added, removed)
+    }
+}
+
 /// Why there is nothing to see, or how much of it is hidden.
-fn note(diff: Option<&FileDiff>) -> Option<String> {
+fn note(diff: Option<&FileDiff>, is_binary: bool) -> Option<String> {
     let Some(diff) = diff else {
-        return Some("The desktop sent no diff of this file.".to_owned());
+        let why = if is_binary {
+            "A binary file: there are no lines to compare."
+        } else {
+            "The desktop sent no diff of this file."
+        };
+        return Some(why.to_owned());
     };
     (diff.hidden_rows > 0).then(|| {
         let rows = count(diff.hidden_rows, "line is", "lines are");

@@ -2,7 +2,7 @@
 
 use approval_core as core;
 use core::{ApprovalStatus, GateReason, Identity, PrincipalId, Timestamp};
-use store::{ChangeSummary, Dependent, DesktopView, FileView};
+use store::{ChangeSummary, Dependent, DesktopView};
 
 use super::view::files::{Callout, Change};
 use super::view::task::{Changes, Decision, DesktopFact, DesktopState, Outcome, Release};
@@ -155,7 +155,7 @@ pub(super) fn change(change: core::ChangeKind) -> Change {
 }
 
 /// What must not be overlooked about the modes of a file.
-pub(super) fn mode_callouts(old: Option<&str>, new: Option<&str>) -> Vec<Callout> {
+fn mode_callouts(old: Option<&str>, new: Option<&str>) -> Vec<Callout> {
     let is = |mode: Option<&str>, wanted: &str| mode == Some(wanted);
     let mut callouts = Vec::new();
     if is(new, SYMLINK) || (new.is_none() && is(old, SYMLINK)) {
@@ -190,17 +190,28 @@ fn plain(mode: &str) -> String {
     show::line(mode).text()
 }
 
-/// The same for the file as it was uploaded.
-pub(super) fn callouts(file: &FileView, is_binary: bool, escapes: usize) -> Vec<Callout> {
-    let mut callouts = mode_callouts(file.old_mode.as_deref(), file.mode.as_deref());
-    if is_binary {
+/// What there is about a file beside its lines.
+pub(super) struct Shape<'a> {
+    pub(super) old_mode: Option<&'a str>,
+    pub(super) mode: Option<&'a str>,
+    pub(super) is_binary: bool,
+    /// Diff or content were cut at upload.
+    pub(super) is_cut: bool,
+    /// Invisible characters in what is shown.
+    pub(super) escapes: usize,
+}
+
+/// What must not be overlooked about a file.
+pub(super) fn callouts(shape: &Shape<'_>) -> Vec<Callout> {
+    let mut callouts = mode_callouts(shape.old_mode, shape.mode);
+    if shape.is_binary {
         callouts.push(Callout::Binary);
     }
-    if file.truncated {
+    if shape.is_cut {
         callouts.push(Callout::Truncated);
     }
-    if escapes > 0 {
-        callouts.push(Callout::Escapes(escapes));
+    if shape.escapes > 0 {
+        callouts.push(Callout::Escapes(shape.escapes));
     }
     callouts
 }

@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use approval_core::TaskId;
 use contract::{ChangedFile, LogLine};
 use serde::Deserialize;
-use store::{ReadError, Reads};
+use store::{FilePart, ReadError, Reads};
 use utoipa::IntoParams;
 
 use crate::call::Call;
@@ -135,18 +135,30 @@ pub(crate) async fn files(call: Call, id: Id<TaskId>, query: Query<FilesQuery>) 
     params(("id" = String, Path), ("n" = i64, Path)),
     responses((status = 200, description = "The bytes", body = Vec<u8>, content_type = "application/octet-stream")))]
 pub(crate) async fn raw(call: Call, id: Id<TaskId>, n: Number) -> Reply {
-    let (task, n) = (id.0, n.0);
-    let content = read(&call, task, None, move |reads, attempt| {
-        reads.file_content(task, attempt, n)
+    download(&call, id.0, n.0, FilePart::Content, "").await
+}
+
+/// The diff of a changed file exactly as it was uploaded, as a download.
+#[utoipa::path(get, path = "/api/mission-control/tasks/{id}/files/{n}/diff", tag = "evidence", operation_id = "getFileDiff",
+    params(("id" = String, Path), ("n" = i64, Path)),
+    responses((status = 200, description = "The bytes", body = Vec<u8>, content_type = "application/octet-stream")))]
+pub(crate) async fn diff(call: Call, id: Id<TaskId>, n: Number) -> Reply {
+    download(&call, id.0, n.0, FilePart::Diff, ".diff").await
+}
+
+/// Bytes of the newest attempt, named by us: a name from an agent is no name for a file.
+async fn download(call: &Call, task: TaskId, n: i64, part: FilePart, ending: &str) -> Reply {
+    let bytes = read(call, task, None, move |reads, attempt| {
+        reads.file_part(task, attempt, n, part)
     })
     .await?;
-    let content = content.ok_or_else(|| Failure::not_found("file"))?;
+    let bytes = bytes.ok_or_else(|| Failure::not_found("file"))?;
     Ok(sandboxed(ContentType::octet_stream())
         .insert_header((
             CONTENT_DISPOSITION,
-            format!("attachment; filename=\"{task}-{n}\""),
+            format!("attachment; filename=\"{task}-{n}{ending}\""),
         ))
-        .body(content))
+        .body(bytes))
 }
 
 /// The evidence exactly as it was sealed: its SHA-256 is the `evidenceSha256` of the task.

@@ -48,8 +48,8 @@ fn file(file: AddFile) -> Result<FileUpload, Refusal> {
         change: file.change.to_core(),
         mode: mode("mode", file.mode)?,
         old_mode: mode("oldMode", file.old_mode)?,
-        diff: part("diffBase64", file.diff_base64)?,
-        content: part("contentBase64", file.content_base64)?,
+        diff: bytes("diffBase64", file.diff_base64)?.map(UploadedPart::diff),
+        content: bytes("contentBase64", file.content_base64)?.map(UploadedPart::content),
         truncated: file.truncated.unwrap_or(false),
     })
 }
@@ -94,9 +94,9 @@ fn mode(field: &'static str, mode: Option<String>) -> Result<Option<String>, Ref
     }
 }
 
-fn part(field: &'static str, base64: Option<String>) -> Result<Option<UploadedPart>, Refusal> {
+fn bytes(field: &'static str, base64: Option<String>) -> Result<Option<Vec<u8>>, Refusal> {
     base64
-        .map(|base64| decoded(Invalid::Files, field, &base64).map(UploadedPart::new))
+        .map(|base64| decoded(Invalid::Files, field, &base64))
         .transpose()
 }
 

@@ -673,18 +673,21 @@ async fn what_an_attempt_leaves_behind(world: &World) {
         .find(|file| file["path"] == "b")
         .expect("b");
     assert_eq!((&b["bytes"], &b["diff"]), (&json!(1), &json!("+b")));
-    let raw = world.get(&to(&format!("files/{}/raw", b["n"]))).await;
-    assert_eq!((raw.status, raw.text().as_str()), (200, "b"));
-    assert!(
-        raw.header("content-disposition")
-            .starts_with("attachment; filename=")
-    );
-    assert_eq!(raw.header("content-security-policy"), "sandbox");
-    assert_eq!(raw.header("x-content-type-options"), "nosniff");
-    world
-        .get(&to("files/99/raw"))
-        .await
-        .problem(404, "not-found");
+    for (part, bytes) in [("raw", "b"), ("diff", "+b")] {
+        let raw = world.get(&to(&format!("files/{}/{part}", b["n"]))).await;
+        assert_eq!((raw.status, raw.text().as_str()), (200, bytes));
+        assert!(
+            raw.header("content-disposition")
+                .starts_with("attachment; filename=")
+        );
+        assert_eq!(raw.header("content-type"), "application/octet-stream");
+        assert_eq!(raw.header("content-security-policy"), "sandbox");
+        assert_eq!(raw.header("x-content-type-options"), "nosniff");
+        world
+            .get(&to(&format!("files/99/{part}")))
+            .await
+            .problem(404, "not-found");
+    }
 }
 
 async fn keys(world: &World) {

@@ -1,6 +1,8 @@
 //! Forms act by the same commands as REST, and every page keeps the browser to our own files
 //! (contract sections 2, 3, 6; guarantees A6, E1, E11).
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use web::{Access, PAGES, Verb};
 
@@ -16,6 +18,7 @@ crate::on_both_engines! {
     switches_and_desktops
     keys_are_shown_once_and_never_wider
     every_page_has_its_headers
+    changed_files_are_called_out
     files_are_kept_for_good
     only_our_own_words_are_shown
 }
@@ -607,6 +610,88 @@ async fn every_page_has_its_headers(world: &World) {
             "{path}: JSON is no page"
         );
     }
+}
+
+async fn changed_files_are_called_out(world: &World) {
+    let person = owner(world).await;
+    let (desktop, agent) = world.desktop().await;
+    let task = world
+        .task(&desktop, json!({"requiresApproval": true, "autoRun": true}))
+        .await;
+    let (_, token) = world.claim(&desktop, &agent).await;
+    let [diff, says_binary, content, nul] = [
+        "--- a\n+++ b\n@@ -1 +1,2 @@\n-x\n+y\n+z\n",
+        "Binary files a/logo and b/logo differ\n",
+        "text",
+        "\u{89}PNG\0",
+    ]
+    .map(|text| STANDARD.encode(text));
+    let files = json!({"files": [
+        {"path": "a.txt", "change": "modified", "mode": "100644", "oldMode": "100644", "diffBase64": diff, "contentBase64": content},
+        {"path": "b.png", "change": "added", "mode": "100644", "contentBase64": nul},
+        {"path": "c.ico", "change": "modified", "mode": "100644", "oldMode": "100644", "diffBase64": says_binary},
+        {"path": "d.sh", "change": "modified", "mode": "100755", "oldMode": "100644"},
+        {"path": "e.link", "change": "added", "mode": "120000"},
+        {"path": "f.gone", "change": "deleted", "oldMode": "100644", "truncated": true},
+    ]});
+    world
+        .leased(&agent, &token, &of_task(&task, "files"), &files)
+        .await
+        .is(202);
+    let page = format!("/tasks/{task}?tab=files");
+    let page = world.page(&person.cookie, &page).await.shows(200);
+    let rows: Vec<String> = page
+        .split("<tr><td>")
+        .skip(1)
+        .map(|row| words(row.split("</tr>").next().unwrap_or_default()))
+        .collect();
+    assert_eq!(
+        rows[..6],
+        [
+            "a.txt Modified +2 −1",
+            "b.png Binary Added",
+            "c.ico Binary Modified",
+            "d.sh Now executable Modified",
+            "e.link Symbolic link Added",
+            "f.gone Cut at upload Deleted",
+        ]
+    );
+    let heads = page
+        .split("<summary>")
+        .skip(1)
+        .map(|head| words(head.split("</summary>").next().unwrap_or_default()));
+    // the first of all is the one for a phone
+    let heads: Vec<String> = heads.filter(|head| head.contains('.')).skip(1).collect();
+    assert_eq!(
+        heads,
+        [
+            "a.txt Modified +2 −1",
+            "b.png Added Binary",
+            "c.ico Modified Binary",
+            "d.sh Modified Now executable",
+            "e.link Added Symbolic link",
+            "f.gone Deleted Cut at upload",
+        ]
+    );
+    let raw = |n: usize, part: &str| page.contains(&of_task(&task, &format!("files/{n}/{part}\"")));
+    let offered: Vec<(bool, bool)> = (1..=4).map(|n| (raw(n, "diff"), raw(n, "raw"))).collect();
+    assert_eq!(
+        offered,
+        [(true, true), (false, true), (true, false), (false, false)],
+        "diff and content as downloads"
+    );
+    assert!(page.contains("there are no lines to compare"));
+    assert!(page.contains("sent no diff of this file"));
+}
+
+/// What a piece of a page says.
+fn words(html: &str) -> String {
+    let texts = html.split('<').map(|tag| match tag.split_once('>') {
+        Some((_, text)) => text,
+        None => tag,
+    });
+    let said: Vec<&str> = texts.flat_map(str::split_whitespace).collect();
+    said.join(" ")
 }
 
 async fn files_are_kept_for_good(world: &World) {
