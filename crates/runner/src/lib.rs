@@ -1,15 +1,19 @@
 #![doc = include_str!("../README.md")]
 
+mod acp;
 mod attempt;
+mod changes;
 mod claims;
 mod clock;
 mod config;
+mod confine;
 mod environment;
 mod heartbeat;
 mod lease;
 mod process_group;
 mod pump;
 mod shell;
+mod supervise;
 mod utf8;
 
 pub use claims::run;

@@ -1,0 +1,1 @@
+//! Follows all processes of a task to their end.
