@@ -1,11 +1,17 @@
 //! What a runner needs to know, and why it may refuse to work.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use client::{ClientError, Secret};
 
+use crate::acp::Permissions;
+use crate::confine::Confinement;
+
 /// The beginning of the only keys a runner works with.
 const AGENT_KEY: &str = "csk_agent_";
+/// The variable that holds the key, which no task may have.
+pub(crate) const KEY_VARIABLE: &str = "DESKTOP_API_KEY";
 
 /// What a runner needs to know.
 #[derive(Debug, Clone)]
@@ -18,9 +24,49 @@ pub struct RunnerConfig {
     pub key: Secret,
     /// The folder in which tasks are executed. It must exist.
     pub workdir: PathBuf,
+    /// How many tasks are executed at once.
+    pub slots: NonZeroUsize,
+    /// Whether each task gets a git worktree of its own.
+    pub isolate: bool,
+    /// What executes prompt tasks; without it they fail.
+    pub agent: Option<Agent>,
+    /// Variables that tasks inherit beside the usual ones.
+    pub pass_env: Vec<String>,
+    /// The program that is started as `PROGRAM supervise` and `PROGRAM confine`: its `main` must
+    /// begin with [`crate::helper`], and it must have no other child processes than the runner's.
+    /// Without it tasks are neither followed beyond their process group nor confined.
+    pub helper: Option<PathBuf>,
+    /// What tasks may reach beside their folders; `None`: they are not confined.
+    pub confinement: Option<Confinement>,
+}
+
+/// What executes prompt tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Agent {
+    /// A shell command that reads the prompt from its standard input.
+    Command(String),
+    /// A shell command that speaks the Agent Client Protocol, and what its permission requests get.
+    Acp(String, Permissions),
 }
 
 impl RunnerConfig {
+    /// A runner with everything else as it is by default: one task at a time, in the work folder
+    /// itself, unconfined, no prompts.
+    pub fn new(server: String, desktop_id: String, key: Secret, workdir: PathBuf) -> Self {
+        Self {
+            server,
+            desktop_id,
+            key,
+            workdir,
+            slots: NonZeroUsize::MIN,
+            isolate: false,
+            agent: None,
+            pass_env: Vec::new(),
+            helper: None,
+            confinement: None,
+        }
+    }
+
     /// Whether a runner may start with this at all, before anything is sent.
     pub(crate) fn check(&self) -> Result<(), RunnerError> {
         if !self.key.expose().starts_with(AGENT_KEY) {
@@ -28,6 +74,9 @@ impl RunnerConfig {
         }
         if !self.workdir.is_dir() {
             return Err(RunnerError::Workdir(self.workdir.clone()));
+        }
+        if self.pass_env.iter().any(|name| name == KEY_VARIABLE) {
+            return Err(RunnerError::PassesKey);
         }
         Ok(())
     }
@@ -46,6 +95,24 @@ pub enum RunnerError {
     /// The work folder does not exist, or is none.
     #[error("the work folder {} is not a folder", .0.display())]
     Workdir(PathBuf),
+    /// Tasks would get the runner's key.
+    #[error("{KEY_VARIABLE} is the runner's own key: no task may have it")]
+    PassesKey,
+    /// Each task shall have a git worktree, but the work folder is in no git repository with a
+    /// commit, or git is missing.
+    #[error(
+        "every task shall have a git worktree of its own, but that cannot be made of {}: {reason}",
+        .folder.display()
+    )]
+    Isolate {
+        /// The work folder.
+        folder: PathBuf,
+        /// What git said.
+        reason: String,
+    },
+    /// The operating system refuses what a runner needs.
+    #[error("cannot start: {0}")]
+    System(#[source] std::io::Error),
     /// The address or the key is malformed.
     #[error(transparent)]
     Client(ClientError),
@@ -60,12 +127,8 @@ mod tests {
     use super::*;
 
     fn config(key: &str, workdir: &str) -> RunnerConfig {
-        RunnerConfig {
-            server: "http://127.0.0.1:1".to_owned(),
-            desktop_id: "desk_a".to_owned(),
-            key: key.into(),
-            workdir: workdir.into(),
-        }
+        let server = "http://127.0.0.1:1".to_owned();
+        RunnerConfig::new(server, "desk_a".to_owned(), key.into(), workdir.into())
     }
 
     #[test]
@@ -86,6 +149,13 @@ mod tests {
             error.to_string(),
             "the work folder /no/such/folder is not a folder"
         );
+    }
+
+    #[test]
+    fn no_task_gets_the_key() {
+        let mut config = config("csk_agent_x", "/");
+        config.pass_env = vec!["OTHER".to_owned(), KEY_VARIABLE.to_owned()];
+        assert!(matches!(config.check(), Err(RunnerError::PassesKey)));
     }
 
     #[test]

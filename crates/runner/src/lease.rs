@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use client::{Backoff, Client, ClientError, Secret};
-use contract::{AppendLogs, Claim, Complete, Heartbeat, Task};
+use contract::{AddFiles, AppendLogs, Claim, Complete, Heartbeat, Task};
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
@@ -15,6 +15,7 @@ pub(crate) trait Lease: Send + Sync + 'static {
         &self,
         logs: &AppendLogs,
     ) -> impl Future<Output = Result<(), ClientError>> + Send;
+    fn add_files(&self, files: &AddFiles) -> impl Future<Output = Result<(), ClientError>> + Send;
     fn complete(
         &self,
         complete: &Complete,
@@ -47,6 +48,12 @@ impl Lease for HeldLease {
     async fn append_logs(&self, logs: &AppendLogs) -> Result<(), ClientError> {
         self.client
             .append_logs(&self.task_id, &self.token, logs)
+            .await
+    }
+
+    async fn add_files(&self, files: &AddFiles) -> Result<(), ClientError> {
+        self.client
+            .add_files(&self.task_id, &self.token, files)
             .await
     }
 
@@ -97,7 +104,7 @@ pub(crate) mod fake {
     use std::collections::VecDeque;
     use std::sync::Mutex;
 
-    use contract::{Code, LogEntry, Problem};
+    use contract::{AddFile, Code, LogEntry, Problem};
 
     use super::*;
 
@@ -115,9 +122,11 @@ pub(crate) mod fake {
     pub(crate) struct FakeLease {
         pub(crate) heartbeats: Mutex<VecDeque<Result<bool, Code>>>,
         pub(crate) appends: Mutex<VecDeque<Code>>,
+        pub(crate) uploads: Mutex<VecDeque<Code>>,
         pub(crate) completions: Mutex<VecDeque<Code>>,
         pub(crate) beaten: Mutex<u32>,
         pub(crate) requests: Mutex<Vec<Vec<LogEntry>>>,
+        pub(crate) files: Mutex<Vec<Vec<AddFile>>>,
         pub(crate) completed: Mutex<Vec<Complete>>,
     }
 
@@ -157,6 +166,12 @@ pub(crate) mod fake {
         async fn append_logs(&self, logs: &AppendLogs) -> Result<(), ClientError> {
             next(&self.appends)?;
             self.requests.lock().unwrap().push(logs.entries.clone());
+            Ok(())
+        }
+
+        async fn add_files(&self, files: &AddFiles) -> Result<(), ClientError> {
+            next(&self.uploads)?;
+            self.files.lock().unwrap().push(files.files.clone());
             Ok(())
         }
 

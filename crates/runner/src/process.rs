@@ -1,5 +1,6 @@
-//! Executes a command in a shell, in a process group of its own, and reads what it prints.
+//! Starts a program in a process group of its own, and reads what it prints.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use contract::LogStream;
 use rustix::process::Pid;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
@@ -22,8 +23,6 @@ use crate::process_group::ProcessGroup;
 use crate::pump::Piece;
 use crate::utf8::unfinished;
 
-/// The shell. POSIX demands one at this path, so scripts mean the same on every desktop.
-const SHELL: &str = "/bin/sh";
 /// How long processes that were asked to end may take.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long output may be awaited from what a finished shell left running.
@@ -64,22 +63,49 @@ impl From<ExitStatus> for Exit {
     }
 }
 
-/// Starts `command` in the shell, in `workdir`, with exactly this environment and no input.
-pub(crate) fn start(command: &str, workdir: &Path, environment: Environment) -> io::Result<Child> {
-    Command::new(SHELL)
-        .arg("-c")
-        .arg(command)
-        .current_dir(workdir)
+/// What a program finds on its standard input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// Nothing: it is at its end.
+    Nothing,
+    /// A text, and then its end.
+    Text(String),
+    /// Whatever its starter writes.
+    Conversation,
+}
+
+/// Starts a program in `folder`, with exactly this environment.
+pub(crate) fn start(
+    command: &[OsString],
+    folder: &Path,
+    environment: Environment,
+    input: Input,
+) -> io::Result<Child> {
+    let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
         .env_clear()
         .envs(environment)
-        .stdin(Stdio::null())
+        .stdin(match input {
+            Input::Nothing => Stdio::null(),
+            Input::Text(_) | Input::Conversation => Stdio::piped(),
+        })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
-        .spawn()
+        .spawn()?;
+    if let Input::Text(text) = input
+        && let Some(mut stdin) = child.stdin.take()
+    {
+        // A program that does not read its input to the end is free to do so.
+        tokio::spawn(async move { stdin.write_all(text.as_bytes()).await });
+    }
+    Ok(child)
 }
 
-/// Follows a started command to its end; what it prints goes into `pieces` as it comes.
+/// Follows a started program to its end; what it prints goes into `pieces` as it comes, as far as
+/// its pipes were not taken before.
 ///
 /// When `stop` is cancelled, its process group is asked to end and killed after five seconds. What
 /// the shell leaves running in its group when it exits is killed, after a second if it still holds
@@ -197,10 +223,14 @@ mod tests {
         stderr: Vec<u8>,
     }
 
+    fn sh(command: &str) -> Vec<OsString> {
+        ["/bin/sh", "-c", command].map(OsString::from).to_vec()
+    }
+
     async fn run_until(command: &str, stop: CancellationToken) -> Done {
         let folder = tempfile::tempdir().unwrap();
         let path = ("PATH".into(), std::env::var_os("PATH").unwrap());
-        let child = start(command, folder.path(), vec![path]).unwrap();
+        let child = start(&sh(command), folder.path(), vec![path], Input::Nothing).unwrap();
         let (sender, mut receiver) = mpsc::channel(4);
         let begin = Instant::now();
         let following = tokio::spawn(follow(child, sender, stop));
@@ -282,6 +312,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_text_is_the_input_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = ("PATH".into(), std::env::var_os("PATH").unwrap());
+        let text = "é".repeat(200_000);
+        for (command, length) in [("wc -c", "400000"), ("head -c 2 | wc -c; exit 0", "2")] {
+            let input = Input::Text(text.clone());
+            let child = start(&sh(command), folder.path(), vec![path.clone()], input).unwrap();
+            let (sender, mut receiver) = mpsc::channel(4);
+            let exit = follow(child, sender, CancellationToken::new()).await;
+            assert_eq!(exit.unwrap().code, 0, "{command}");
+            let said = receiver.recv().await.unwrap().bytes;
+            assert_eq!(String::from_utf8(said).unwrap().trim(), length);
+        }
+    }
+
+    #[tokio::test]
     async fn much_output_arrives_whole_and_in_order() {
         let done = run("seq 1 300000").await;
         let expected: String = (1..=300_000)
@@ -347,7 +393,7 @@ mod tests {
     async fn slow_readers_lose_nothing_after_the_exit() {
         let folder = tempfile::tempdir().unwrap();
         let path = ("PATH".into(), std::env::var_os("PATH").unwrap());
-        let child = start("seq 1 9000", folder.path(), vec![path]).unwrap();
+        let child = start(&sh("seq 1 9000"), folder.path(), vec![path], Input::Nothing).unwrap();
         let (sender, mut receiver) = mpsc::channel(1);
         follow(child, sender, CancellationToken::new())
             .await
@@ -372,9 +418,7 @@ mod tests {
         ));
         let text = format!("x{}", "€".repeat(PIECE));
         for part in [text.as_bytes(), b"\xe2", b"\x82", b"\xac\xe2"] {
-            tokio::io::AsyncWriteExt::write_all(&mut writer, part)
-                .await
-                .unwrap();
+            AsyncWriteExt::write_all(&mut writer, part).await.unwrap();
             tokio::task::yield_now().await;
         }
         drop(writer);
@@ -399,7 +443,8 @@ mod tests {
     async fn a_dropped_command_is_killed() {
         let folder = tempfile::tempdir().unwrap();
         let path = ("PATH".into(), std::env::var_os("PATH").unwrap());
-        let child = start("echo $$; exec sleep 60", folder.path(), vec![path]).unwrap();
+        let sleeper = sh("echo $$; exec sleep 60");
+        let child = start(&sleeper, folder.path(), vec![path], Input::Nothing).unwrap();
         let (sender, mut receiver) = mpsc::channel(4);
         let following = tokio::spawn(follow(child, sender, CancellationToken::new()));
         let pid = receiver.recv().await.unwrap().bytes;

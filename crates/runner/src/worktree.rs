@@ -1,0 +1,385 @@
+//! A git worktree for each task, so that tasks which run at once do not see each other's files.
+//!
+//! What a task leaves in its worktree is kept as a commit under `refs/countersign/TASK/ATTEMPT`. A
+//! task with exactly one approved dependency of which there is such a commit starts from it, any
+//! other from `HEAD` of the work folder.
+//!
+//! All of git runs as tasks do, confined where they are: an earlier task may have configured the
+//! repository to execute something.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use contract::Claim;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::environment::Environment;
+use crate::launcher::{Launcher, Surroundings};
+use crate::process::{Input, follow};
+use crate::program::shell;
+
+/// How long git may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// How much of what git says is kept.
+const LONGEST: usize = 4 << 10;
+
+/// Prints where the repository is and where its data are, one a line.
+const FIND: &str = r#"set -eu
+git rev-parse --quiet --verify "HEAD^{commit}" >/dev/null || { echo "there is no commit yet" >&2; exit 1; }
+git rev-parse --path-format=absolute --show-toplevel --git-common-dir"#;
+
+/// Makes a worktree and prints the commit it has.
+const ADD: &str = r#"set -eu
+base=HEAD
+if [ -n "$INPUT" ] && git rev-parse --quiet --verify "$INPUT^{commit}" >/dev/null; then base=$INPUT; fi
+git worktree remove --force "$WORKTREE" 2>/dev/null || rm -rf "$WORKTREE"
+git worktree prune
+git -c core.hooksPath=/dev/null worktree add --quiet --detach "$WORKTREE" "$base"
+git -C "$WORKTREE" rev-parse HEAD"#;
+
+/// Keeps what is in the worktree as a commit and prints it.
+const KEEP: &str = r#"set -eu
+git -c core.hooksPath=/dev/null -c core.fsmonitor=false add --all
+tree=$(git write-tree)
+commit=$(git rev-parse HEAD)
+if [ "$tree" != "$(git rev-parse "HEAD^{tree}")" ]; then
+  commit=$(git -c user.name=Countersign -c user.email=countersign@localhost commit-tree "$tree" -p HEAD -m "$MESSAGE")
+fi
+git update-ref "$REF" "$commit"
+echo "$commit""#;
+
+const REMOVE: &str = r#"git worktree remove --force "$WORKTREE" 2>/dev/null || rm -rf "$WORKTREE"
+git worktree prune"#;
+
+/// The repository of a work folder, and where worktrees of it are made.
+#[derive(Debug)]
+pub(crate) struct Repository {
+    /// The work tree that the work folder belongs to.
+    root: PathBuf,
+    /// Its objects and references.
+    data: PathBuf,
+    /// The folder of all worktrees, beside the root.
+    worktrees: PathBuf,
+    environment: Environment,
+}
+
+/// The worktree of one attempt.
+#[derive(Debug)]
+pub(crate) struct Worktree {
+    pub(crate) path: PathBuf,
+    /// The commit it began with.
+    pub(crate) base: String,
+    name: String,
+    message: String,
+}
+
+impl Repository {
+    /// The repository of `workdir`.
+    ///
+    /// # Errors
+    /// A sentence that says why there is none to work with.
+    pub(crate) async fn find(
+        workdir: &Path,
+        environment: &Environment,
+        launcher: &Launcher,
+    ) -> Result<Self, String> {
+        let mut repository = Self {
+            root: workdir.to_owned(),
+            data: workdir.to_owned(),
+            worktrees: workdir.to_owned(),
+            environment: environment.clone(),
+        };
+        let found = repository.git(launcher, workdir, FIND, &[]).await?;
+        let mut lines = found.lines().map(PathBuf::from);
+        let (Some(root), Some(data)) = (lines.next(), lines.next()) else {
+            return Err(format!("git answered {found:?}"));
+        };
+        let name = root.file_name().ok_or("it is the root folder")?;
+        let mut folder = name.to_owned();
+        folder.push(".worktrees");
+        let worktrees = root.with_file_name(folder);
+        std::fs::create_dir_all(&worktrees)
+            .map_err(|error| format!("cannot make {}: {error}", worktrees.display()))?;
+        repository.worktrees = worktrees;
+        repository.root = root;
+        repository.data = data;
+        Ok(repository)
+    }
+
+    /// What a confined task must be able to write to beside its worktree, for git to work.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// A worktree for a claimed attempt.
+    ///
+    /// # Errors
+    /// What git said.
+    pub(crate) async fn add(&self, launcher: &Launcher, claim: &Claim) -> Result<Worktree, String> {
+        let (task, attempt) = (&claim.task.id, claim.lease.attempt);
+        let path = self.worktrees.join(format!("{task}-{attempt}"));
+        let input = match claim.inputs.as_slice() {
+            [input] => reference(&input.task_id, input.attempt),
+            _ => String::new(),
+        };
+        let variables = [
+            ("WORKTREE", path.clone().into_os_string()),
+            ("INPUT", input.into()),
+        ];
+        let base = self.git(launcher, &self.root, ADD, &variables).await?;
+        Ok(Worktree {
+            path,
+            base,
+            name: reference(task, attempt),
+            message: format!("{}\n\nTask: {task}\nAttempt: {attempt}", claim.task.title),
+        })
+    }
+
+    /// Keeps what is in a worktree, and says under which name.
+    ///
+    /// # Errors
+    /// What git said.
+    pub(crate) async fn keep(
+        &self,
+        launcher: &Launcher,
+        worktree: &Worktree,
+    ) -> Result<String, String> {
+        let variables = [
+            ("REF", OsString::from(&worktree.name)),
+            ("MESSAGE", OsString::from(&worktree.message)),
+        ];
+        self.git(launcher, &worktree.path, KEEP, &variables).await?;
+        Ok(worktree.name.clone())
+    }
+
+    /// Removes a worktree; what was kept of it stays.
+    ///
+    /// # Errors
+    /// What git said.
+    pub(crate) async fn remove(
+        &self,
+        launcher: &Launcher,
+        worktree: Worktree,
+    ) -> Result<(), String> {
+        let variables = [("WORKTREE", worktree.path.into_os_string())];
+        self.git(launcher, &self.root, REMOVE, &variables).await?;
+        Ok(())
+    }
+
+    /// Executes a script of git commands, and gives what it printed.
+    async fn git(
+        &self,
+        launcher: &Launcher,
+        folder: &Path,
+        script: &str,
+        variables: &[(&str, OsString)],
+    ) -> Result<String, String> {
+        let mut environment = self.environment.clone();
+        for (name, value) in variables {
+            environment.push((name.into(), value.clone()));
+        }
+        environment.push(("GIT_TERMINAL_PROMPT".into(), "0".into()));
+        let surroundings = Surroundings {
+            folder,
+            environment,
+            write: vec![self.root.clone(), self.data.clone(), self.worktrees.clone()],
+        };
+        let (child, _running) = launcher
+            .start(shell(script), surroundings, Input::Nothing)
+            .map_err(|error| format!("cannot start git: {error}"))?;
+        let (sender, mut receiver) = mpsc::channel(16);
+        let stop = CancellationToken::new();
+        let mut said = Said::default();
+        let following = follow(child, sender, stop.clone());
+        let reading = async {
+            while let Some(piece) = receiver.recv().await {
+                said.add(&piece);
+            }
+        };
+        let both = async { tokio::join!(following, reading).0 };
+        let exit = timeout(PATIENCE, both)
+            .await
+            .map_err(|_| format!("git took longer than {} s", PATIENCE.as_secs()))?
+            .map_err(|error| format!("cannot follow git: {error}"))?;
+        match exit.error {
+            None => Ok(said.out.trim_end().to_owned()),
+            Some(error) => Err(format!("git: {} ({error})", said.err.trim())),
+        }
+    }
+}
+
+/// What a script printed, cut.
+#[derive(Default)]
+struct Said {
+    out: String,
+    err: String,
+}
+
+impl Said {
+    fn add(&mut self, piece: &crate::pump::Piece) {
+        let text = match piece.stream {
+            contract::LogStream::Stdout => &mut self.out,
+            contract::LogStream::Stderr | contract::LogStream::Agent => &mut self.err,
+        };
+        if text.len() < LONGEST {
+            text.push_str(&String::from_utf8_lossy(&piece.bytes));
+        }
+    }
+}
+
+/// The name under which the result of an attempt is kept.
+fn reference(task: &str, attempt: i64) -> String {
+    format!("refs/countersign/{task}/{attempt}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::lease::fake::task;
+
+    struct Site {
+        _folder: tempfile::TempDir,
+        root: PathBuf,
+        launcher: Launcher,
+    }
+
+    impl Site {
+        async fn repository(&self) -> Repository {
+            let found = Repository::find(&self.root, &inherited(), &self.launcher).await;
+            found.unwrap()
+        }
+    }
+
+    fn inherited() -> Environment {
+        vec![("PATH".into(), std::env::var_os("PATH").unwrap())]
+    }
+
+    /// A repository with one commit that has the file `a`.
+    fn site() -> Site {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap().join("site");
+        std::fs::create_dir(&root).unwrap();
+        std::fs::write(root.join("a"), "a\n").unwrap();
+        let setup =
+            "git init -q . && git add a && git -c user.name=x -c user.email=x@x commit -qm one";
+        assert!(sh(&root, setup).0);
+        Site {
+            _folder: folder,
+            root,
+            launcher: Launcher::new(None, None).unwrap(),
+        }
+    }
+
+    fn sh(folder: &Path, script: &str) -> (bool, String) {
+        let mut command = std::process::Command::new("/bin/sh");
+        let done = command
+            .args(["-c", script])
+            .current_dir(folder)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&done.stdout).trim_end().to_owned();
+        (done.status.success(), text)
+    }
+
+    fn claim(id: &str, inputs: &[&str]) -> Claim {
+        let mut task = task("true");
+        task.id = id.to_owned();
+        let input = |id: &&str| json!({"taskId": id, "attempt": 1, "evidenceSha256": "00"});
+        let inputs: Vec<_> = inputs.iter().map(input).collect();
+        serde_json::from_value(json!({
+            "task": task, "inputs": inputs,
+            "lease": {"token": "t", "expiresAt": "2026-03-15T10:05:00Z", "attempt": 1},
+        }))
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_task_goes_on_where_its_input_ended() {
+        let site = site();
+        let repository = site.repository().await;
+        let first = repository
+            .add(&site.launcher, &claim("task_a", &[]))
+            .await
+            .unwrap();
+        assert_eq!(
+            std::fs::read_to_string(first.path.join("a")).unwrap(),
+            "a\n"
+        );
+        std::fs::write(first.path.join("b"), "b\n").unwrap();
+        let name = repository.keep(&site.launcher, &first).await.unwrap();
+        assert_eq!(name, "refs/countersign/task_a/1");
+        let path = first.path.clone();
+        repository.remove(&site.launcher, first).await.unwrap();
+        assert!(!path.exists());
+        assert_eq!(sh(&site.root, "git worktree list | wc -l").1, "1");
+        assert_eq!(sh(&site.root, "git status --porcelain").1, "", "untouched");
+
+        let next = repository
+            .add(&site.launcher, &claim("task_b", &["task_a"]))
+            .await
+            .unwrap();
+        assert_eq!(std::fs::read_to_string(next.path.join("b")).unwrap(), "b\n");
+        // what changes nothing is the same commit
+        repository.keep(&site.launcher, &next).await.unwrap();
+        let same =
+            "git rev-parse refs/countersign/task_a/1 refs/countersign/task_b/1 | uniq | wc -l";
+        assert_eq!(sh(&site.root, same).1, "1");
+
+        let other = repository
+            .add(&site.launcher, &claim("task_c", &[]))
+            .await
+            .unwrap();
+        assert!(
+            !other.path.join("b").exists(),
+            "worktrees do not see each other"
+        );
+        let two = claim("task_d", &["task_a", "task_b"]);
+        let two = repository.add(&site.launcher, &two).await.unwrap();
+        assert!(!two.path.join("b").exists(), "several inputs: from HEAD");
+    }
+
+    #[tokio::test]
+    async fn a_worktree_that_was_left_behind_is_made_anew() {
+        let site = site();
+        let repository = site.repository().await;
+        for _ in 0..2 {
+            let worktree = repository
+                .add(&site.launcher, &claim("task_a", &[]))
+                .await
+                .unwrap();
+            assert!(!worktree.path.join("left").exists());
+            std::fs::write(worktree.path.join("left"), "").unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn hooks_of_the_repository_are_not_executed() {
+        let site = site();
+        let mark = site.root.join("mark");
+        let hook = site.root.join(".git/hooks/post-checkout");
+        std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+        std::fs::write(&hook, format!("#!/bin/sh\ntouch {}\n", mark.display())).unwrap();
+        assert!(sh(&site.root, "chmod +x .git/hooks/post-checkout").0);
+        site.repository()
+            .await
+            .add(&site.launcher, &claim("task_a", &[]))
+            .await
+            .unwrap();
+        assert!(!mark.exists());
+    }
+
+    #[tokio::test]
+    async fn without_a_commit_it_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let launcher = Launcher::new(None, None).unwrap();
+        let find = async || Repository::find(folder.path(), &inherited(), &launcher).await;
+        assert!(find().await.unwrap_err().contains("not a git repository"));
+        assert!(sh(folder.path(), "git init -q .").0);
+        assert!(find().await.unwrap_err().contains("there is no commit yet"));
+    }
+}
