@@ -75,6 +75,9 @@ pub(crate) struct QuickStart {
     pub workdir: PathBuf,
 
     #[command(flatten)]
+    pub tasks: runner::Options,
+
+    #[command(flatten)]
     pub web: Web,
 
     #[command(flatten)]

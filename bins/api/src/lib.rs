@@ -18,6 +18,9 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    if let Some(code) = runner::helper(std::env::args_os()) {
+        return code;
+    }
     let arguments = Arguments::parse();
     let done = match arguments.command {
         None => telemetry::start(&arguments.quick_start.log)

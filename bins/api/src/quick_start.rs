@@ -6,10 +6,11 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
 use approval_core::{AccountId, DesktopId, KeyKind, KeyRequest};
-use runner::{RunnerConfig, Secret};
+use runner::{Level, RunnerConfig, Secret};
 use store::server_lock::ServerLock;
 use store::url::DatabaseUrl;
 use store::{Admin, AdminError, Answer, Command, KeyText, Store, StoreConfig, migrations};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use web::{AppState, ServeConfig, WebConfig};
 
@@ -25,7 +26,7 @@ const DESKTOP: &str = "local";
 const OWNER_KEY: &str = "owner";
 const RUNNER_KEY: &str = "local desktop";
 
-/// Said until the local desktop is confined (contract section 8).
+/// Said where the kernel cannot confine the local desktop (contract section 8).
 const UNCONFINED: &str =
     "WARNING: tasks run unconfined as the server's user and can approve themselves";
 
@@ -45,28 +46,20 @@ pub(crate) fn run(options: &QuickStart) -> Result<(), Failure> {
     let store = Store::open(&StoreConfig::new(url.clone()))?;
     let admin = Admin::new(url);
     let home = find_home(&admin)?;
-    let runner = RunnerConfig {
-        server: format!("http://{}", reachable(address)),
-        desktop_id: home.desktop.to_string(),
-        key: runner_key(&admin, &home)?,
-        workdir: options.workdir.canonicalize()?,
-    };
+    let level = runner::level();
+    let runner = local_runner(options, address, &home, runner_key(&admin, &home)?, &level)?;
     let config = WebConfig {
-        unconfined: true,
+        unconfined: !level.is_confined(),
         ..options.web.config()
     };
     let state = AppState::new(store.clone(), config);
-    announce(
-        options,
-        address,
-        &home,
-        &owner_link(&admin, options, address)?,
-    );
+    let link = owner_link(&admin, options, address)?;
+    announce(options, address, &home, &link, &level);
     let served: Result<_, Failure> = runtime()?.block_on(async {
         let stop = stop_on_signal()?;
         serve_metrics(&options.metrics, &stop)?;
         let server_stop = CancellationToken::new();
-        let running = tokio::spawn(run_desktop(runner, stop.clone(), server_stop.clone()));
+        let running = spawn_desktop(runner, stop.clone(), server_stop.clone())?;
         let served = web::serve(
             vec![listener],
             state,
@@ -81,6 +74,47 @@ pub(crate) fn run(options: &QuickStart) -> Result<(), Failure> {
     });
     store.close();
     served
+}
+
+/// How the local desktop executes tasks: never with access to the data folder, where the kernel can
+/// see to that.
+fn local_runner(
+    options: &QuickStart,
+    address: SocketAddr,
+    home: &Home,
+    key: Secret,
+    level: &Level,
+) -> Result<RunnerConfig, Failure> {
+    let server = format!("http://{}", reachable(address));
+    let workdir = options.workdir.canonicalize()?;
+    let mut config = RunnerConfig::new(server, home.desktop.to_string(), key, workdir);
+    options.tasks.apply(&mut config);
+    config.helper = Some(std::env::current_exe()?);
+    if level.is_confined() {
+        let data = options.data_dir.canonicalize()?;
+        config.confinement = Some(options.tasks.confinement(vec![data]));
+    }
+    Ok(config)
+}
+
+/// Runs the local desktop on a thread of its own, which tasks die with.
+fn spawn_desktop(
+    config: RunnerConfig,
+    stop: CancellationToken,
+    server_stop: CancellationToken,
+) -> std::io::Result<oneshot::Receiver<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (ended, waiting) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("desktop".to_owned())
+        .spawn(move || {
+            runtime.block_on(run_desktop(config, stop, server_stop));
+            // Nobody waits any more when the server has failed.
+            let _ = ended.send(());
+        })?;
+    Ok(waiting)
 }
 
 /// Runs the local desktop, and lets the server stop only when it has reported its task.
@@ -243,7 +277,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// Says on standard output, unprefixed, what the person needs now.
-fn announce(options: &QuickStart, address: SocketAddr, home: &Home, link: &str) {
+fn announce(options: &QuickStart, address: SocketAddr, home: &Home, link: &str, level: &Level) {
     println!("Listening on http://{}", reachable(address));
     println!("Sign-in: {link}");
     if let Some(key) = &home.first_key {
@@ -260,5 +294,10 @@ fn announce(options: &QuickStart, address: SocketAddr, home: &Home, link: &str) 
         home.desktop,
         options.workdir.display()
     );
-    eprintln!("{UNCONFINED}");
+    if level.is_confined() {
+        tracing::info!(%level, "tasks are confined");
+    } else {
+        eprintln!("{UNCONFINED}");
+        tracing::warn!(%level, "tasks are not confined");
+    }
 }

@@ -77,7 +77,31 @@ pub async fn checked_evidence(caller: &Caller, task: &Value) -> Value {
         evidence["logs"]["sha256"],
         sha256(canonical(&Value::Array(entries)))
     );
+    check_files(caller, &path, &evidence).await;
     evidence
+}
+
+/// Each file of the manifest is one of the list, and its diff and content are what was hashed.
+async fn check_files(caller: &Caller, path: &str, evidence: &Value) {
+    let files = caller.every(&format!("{path}/files")).await;
+    let sealed = crate::rest::elements(evidence["files"].clone());
+    assert_eq!(files.len(), sealed.len());
+    for (file, sealed) in files.iter().zip(&sealed) {
+        for member in ["path", "oldPath", "change", "mode", "oldMode", "truncated"] {
+            assert_eq!(file[member], sealed[member], "{file}");
+        }
+        for (part, name) in [("diff", "diff"), ("content", "raw")] {
+            let answer = caller
+                .get(&format!("{path}/files/{}/{name}", file["n"]))
+                .await;
+            if sealed[part].is_null() {
+                assert_eq!(answer.status, 404, "{file}");
+            } else {
+                assert_eq!(sealed[part]["sha256"], sha256(&answer.body), "{file}");
+                assert_eq!(sealed[part]["bytes"], answer.body.len(), "{file}");
+            }
+        }
+    }
 }
 
 /// The whole activity log, after its numbers were found without gap and its chain of hashes whole

@@ -1,9 +1,13 @@
 //! The real programs from outside: started as processes, spoken to over REST, killed.
 
 mod admin;
+mod agents;
+mod at_work;
 mod browser;
+mod chaos;
 mod crash;
 mod evidence;
+mod proxy;
 mod quick_start;
 mod replicas;
 mod rest;

@@ -4,94 +4,15 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use contract::{CreateTask, Decide, LogStream, Outcome, RetryTask, Task, TaskStatus, TaskType};
+use contract::{CreateTask, Decide, LogStream, Outcome, RetryTask, Task, TaskStatus};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use test_support::TestDb;
 use test_support::server::{Process, beside, program};
 
+use crate::at_work::{AtWork, RESTS, SOON, is_alive, is_gone};
 use crate::evidence::{bytes, checked_activity, checked_evidence};
-use crate::rest::{Caller, eventually, text};
-use crate::site::{API, Desktop, Site, TASKS, on_every_engine};
-
-/// How long a shell may take for next to nothing.
-const SOON: Duration = Duration::from_secs(20);
-/// The states in which nothing moves any more without a person.
-const RESTS: [&str; 4] = ["review", "done", "failed", "cancelled"];
-
-/// A desktop at work: the real runner in a folder of its own.
-struct AtWork {
-    desktop: Desktop,
-    folder: TempDir,
-    process: Process,
-    owner: Caller,
-}
-
-impl AtWork {
-    async fn start(site: &Site, name: &str) -> Self {
-        let desktop = site.desktop(name).await;
-        let folder = tempfile::tempdir().expect("a folder");
-        let process = desktop.start_runner(folder.path());
-        Self {
-            desktop,
-            folder,
-            process,
-            owner: site.owner.clone(),
-        }
-    }
-
-    /// A command for this desktop that runs at once.
-    fn command(&self, content: &str) -> CreateTask {
-        CreateTask {
-            auto_run: Some(true),
-            ..CreateTask::new(TaskType::Command, content, &self.desktop.id)
-        }
-    }
-
-    async fn create(&self, task: &CreateTask) -> String {
-        let created = self.owner.typed().create_task(task).await;
-        created.expect("a task").id
-    }
-
-    /// The task once nothing moves any more.
-    async fn at_rest(&self, id: &str) -> Value {
-        self.owner.task_in(id, &RESTS, SOON).await
-    }
-
-    /// Creates a task and waits for its end.
-    async fn run(&self, task: CreateTask) -> Value {
-        self.at_rest(&self.create(&task).await).await
-    }
-
-    /// What a task printed, all streams in the order of the log.
-    async fn log(&self, id: &str) -> String {
-        let lines = self.owner.every(&format!("{TASKS}/{id}/logs")).await;
-        let bytes = lines.iter().flat_map(bytes).collect();
-        String::from_utf8(bytes).expect("text")
-    }
-
-    /// What a task has written into a file of the work folder, once it is there.
-    async fn written(&self, name: &str) -> String {
-        let path = self.folder.path().join(name);
-        eventually(&format!("{name} is written"), SOON, async || {
-            let text = std::fs::read_to_string(&path).unwrap_or_default();
-            text.ends_with('\n').then_some(text)
-        })
-        .await
-    }
-}
-
-/// Whether a process exists and is no zombie.
-fn is_alive(pid: &str) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
-}
-
-async fn is_gone(pid: &str, patience: Duration) {
-    eventually(&format!("process {pid} is gone"), patience, async || {
-        (!is_alive(pid)).then_some(())
-    })
-    .await;
-}
+use crate::rest::text;
+use crate::site::{API, Site, TASKS, on_every_engine};
 
 #[test]
 fn what_a_command_prints_and_how_it_ends_is_reported() {
@@ -384,7 +305,7 @@ async fn a_killed_runner_costs_an_attempt(site: &Site) {
     other.process.kill();
     let killed = Instant::now();
 
-    desk.process = desk.desktop.start_runner(desk.folder.path());
+    desk.process = desk.desktop.start_runner(&desk.work());
     let again = Duration::from_secs(37);
     let done = desk.owner.task_in(&twice, &["done", "failed"], again).await;
     assert_eq!(

@@ -115,11 +115,17 @@ impl Desktop {
 
     /// Starts the real runner for it.
     pub fn start_runner(&self, workdir: &Path) -> Process {
+        self.start_runner_with(workdir, &[])
+    }
+
+    /// Starts the real runner for it, with these flags beside the necessary ones.
+    pub fn start_runner_with(&self, workdir: &Path, flags: &[&str]) -> Process {
         let mut process = Process::start(
             program(beside(API, "desktop"))
                 .args(["--server", self.agent.url(), "--desktop", &self.id])
                 .arg("--workdir")
                 .arg(workdir)
+                .args(flags)
                 .env("DESKTOP_API_KEY", self.agent.key()),
         );
         process.wait_for_line(|line| line.contains("runner started").then_some(()));

@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use runner::{RunnerConfig, RunnerError};
+use runner::{Level, Options, RunnerConfig, RunnerError};
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
 
 use crate::key::KeyError;
@@ -35,6 +35,12 @@ struct Args {
     /// The folder to execute them in
     #[arg(long, env = "WORKDIR", value_name = "DIR", default_value = ".")]
     workdir: PathBuf,
+    #[command(flatten)]
+    options: Options,
+    /// Confine tasks to the work folder and what a build needs, by Landlock; where the kernel cannot,
+    /// the runner does not start
+    #[arg(long, env = "CONFINE")]
+    confine: bool,
     /// Read the key from standard input instead of the environment
     #[arg(long)]
     key_stdin: bool,
@@ -47,6 +53,8 @@ enum Failure {
     Key(#[from] KeyError),
     #[error("cannot start: {0}")]
     Start(#[from] std::io::Error),
+    #[error("CONFINE (--confine): tasks cannot be confined here: {0}")]
+    Unconfined(Level),
     #[error("{culprit}{0}", culprit = culprit(.0))]
     Runner(#[from] RunnerError),
 }
@@ -57,11 +65,16 @@ const fn culprit(error: &RunnerError) -> &'static str {
         RunnerError::KeyKind => "DESKTOP_API_KEY: ",
         RunnerError::Workdir(_) => "WORKDIR: ",
         RunnerError::Client(_) => "SERVER: ",
-        RunnerError::Refused(_) => "",
+        RunnerError::PassesKey => "PASS_ENV: ",
+        RunnerError::Isolate { .. } => "ISOLATE: ",
+        RunnerError::System(_) | RunnerError::Refused(_) => "",
     }
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = runner::helper(std::env::args_os()) {
+        return code;
+    }
     let args = Args::parse();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
@@ -80,12 +93,19 @@ fn main() -> ExitCode {
 }
 
 fn work(args: Args) -> Result<(), Failure> {
-    let config = RunnerConfig {
-        key: key::obtain(args.key_stdin)?,
-        server: args.server,
-        desktop_id: args.desktop,
-        workdir: args.workdir,
-    };
+    let key = key::obtain(args.key_stdin)?;
+    let mut config = RunnerConfig::new(args.server, args.desktop, key, args.workdir);
+    args.options.apply(&mut config);
+    config.helper = Some(std::env::current_exe()?);
+    if args.confine {
+        let level = runner::level();
+        if !level.is_confined() {
+            return Err(Failure::Unconfined(level));
+        }
+        info!(%level, "tasks are confined");
+        config.confinement = Some(args.options.confinement(Vec::new()));
+    }
+    // One thread: tasks die with the thread that started them.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -11,6 +11,7 @@ mod shell;
 mod steps;
 mod test;
 mod tools;
+mod torture;
 mod vendor_assets;
 
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ enum Command {
     Test(test::Options),
     Ci(ci::Options),
     Bench(bench::Options),
+    Torture(torture::Options),
     Layers(layers::Options),
     Openapi(openapi::Options),
     VendorAssets(vendor_assets::Options),
@@ -54,6 +56,7 @@ fn perform(command: &Command) -> Result<(), Failure> {
         Command::Test(options) => test::run(&shell, options),
         Command::Ci(options) => ci::run(&shell, options),
         Command::Bench(options) => bench::run(&shell, options),
+        Command::Torture(options) => torture::run(&shell, options),
         Command::Layers(_) => layers::check(&shell),
         Command::Openapi(options) => openapi::run(&shell, options),
         Command::VendorAssets(options) => vendor_assets::run(&shell, options),

@@ -32,6 +32,23 @@ pub struct Options {
 /// # Errors
 /// When a test fails, or with `--ci` when PostgreSQL is missing.
 pub fn run(shell: &Shell, options: &Options) -> Result<(), Failure> {
+    run_in(shell, options, &[])
+}
+
+/// Runs the tests that these arguments for nextest choose, with additional variables.
+///
+/// # Errors
+/// When a test fails.
+pub fn run_some(
+    shell: &Shell,
+    nextest: Vec<String>,
+    variables: &[(&str, String)],
+) -> Result<(), Failure> {
+    let options = Options { ci: false, nextest };
+    run_in(shell, &options, variables)
+}
+
+fn run_in(shell: &Shell, options: &Options, variables: &[(&str, String)]) -> Result<(), Failure> {
     let mut steps = Steps::new("test");
     let cluster = match steps.step("start PostgreSQL", || start_postgres(shell))? {
         Started::Running(cluster) => Some(cluster),
@@ -49,6 +66,7 @@ pub fn run(shell: &Shell, options: &Options) -> Result<(), Failure> {
     })?;
     steps.step("tests", || {
         let mut command = runner(shell, &options.nextest);
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         shell.run(with_database(&mut command, cluster.as_ref()))
     })?;
     if options.nextest.is_empty() {

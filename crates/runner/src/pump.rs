@@ -12,7 +12,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::lease::{Lease, persist};
 
-/// How long a piece waits for others to share its request.
+/// The least time between two requests that are not full: after the first, which goes at once, pieces
+/// wait so long for others to share theirs.
 const GATHER: Duration = Duration::from_millis(50);
 /// How many bytes a request carries before it goes at once.
 const REQUEST: usize = 256 << 10;
@@ -42,8 +43,10 @@ pub(crate) async fn pump(
     mut pieces: Receiver<Piece>,
 ) -> Result<i64, ClientError> {
     let mut seq = 0;
+    let mut not_before = Instant::now();
     while let Some(first) = pieces.recv().await {
-        let batch = gather(first, &mut pieces).await;
+        let batch = gather(first, &mut pieces, not_before).await;
+        not_before = Instant::now() + GATHER;
         let entries = batch.into_iter().zip(seq..).map(|(piece, seq)| LogEntry {
             seq,
             stream: piece.stream,
@@ -59,9 +62,8 @@ pub(crate) async fn pump(
     Ok(seq)
 }
 
-/// What comes within a moment after `first`, neighbours of one stream joined.
-async fn gather(first: Piece, pieces: &mut Receiver<Piece>) -> Vec<Piece> {
-    let until = Instant::now() + GATHER;
+/// What there is beside `first`, and what comes until then, neighbours of one stream joined.
+async fn gather(first: Piece, pieces: &mut Receiver<Piece>, until: Instant) -> Vec<Piece> {
     let mut bytes = first.bytes.len();
     let mut batch = vec![first];
     while bytes < REQUEST {
@@ -150,15 +152,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lone_piece_does_not_wait_for_more() {
+    async fn the_first_piece_goes_at_once_and_the_next_ones_wait_for_each_other() {
         let lease = Arc::new(FakeLease::default());
         let (sender, receiver) = mpsc::channel(8);
         let pumping = tokio::spawn(pump(lease.clone(), receiver));
-        sender.send(piece(LogStream::Stdout, b"a")).await.unwrap();
-        tokio::time::sleep(GATHER * 2).await;
-        assert_eq!(lease.entries().len(), 1);
+        let moment = Duration::from_millis(1);
+        let requests = || lease.requests.lock().unwrap().len();
+        for n in 0..3 {
+            sender.send(piece(LogStream::Stdout, b"a")).await.unwrap();
+            tokio::time::sleep(moment).await;
+            assert_eq!(requests(), 1, "after piece {n}");
+        }
+        tokio::time::sleep(GATHER).await;
+        assert_eq!(requests(), 2);
+        assert_eq!(decoded(&lease.entries()[1]), b"aa");
         drop(sender);
-        assert_eq!(pumping.await.unwrap().unwrap(), 1);
+        assert_eq!(pumping.await.unwrap().unwrap(), 2);
     }
 
     #[tokio::test(start_paused = true)]

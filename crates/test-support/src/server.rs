@@ -160,6 +160,16 @@ impl Process {
         self.wait();
     }
 
+    /// Lets it stand still (SIGSTOP).
+    pub fn stop(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Waits until it has ended by itself.
     ///
     /// # Panics

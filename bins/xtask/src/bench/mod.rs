@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: figures of the real server, beside a floor measured in the same run.
 
 mod decide;
+mod desktop;
 mod floor;
 mod load;
 mod pages;
@@ -28,7 +29,7 @@ pub struct Options {
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     decisions: u32,
 
-    /// How often each page is asked for
+    /// How often each page is asked for, or how many tasks a desktop runs
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     requests: u32,
 }
@@ -39,6 +40,8 @@ enum Workload {
     Decide,
     /// Time and bytes of the pages of the dashboard with 10,000 and 100,000 tasks
     Pages,
+    /// What a desktop's runner costs, and how soon it shows what a task prints
+    Desktop,
 }
 
 /// An engine to measure on.
@@ -68,6 +71,8 @@ pub fn run(shell: &Shell, options: &Options) -> Result<(), Failure> {
         "-p",
         "api",
         "-p",
+        "desktop",
+        "-p",
         "migrate",
     ]))?;
     let cluster = match postgres::find(shell) {
@@ -95,6 +100,9 @@ pub fn run(shell: &Shell, options: &Options) -> Result<(), Failure> {
             }
             Workload::Pages => {
                 runtime.block_on(pages::measure(shell, engine, &url, options.requests))?;
+            }
+            Workload::Desktop => {
+                runtime.block_on(desktop::measure(shell, engine, &url, options.requests))?;
             }
         }
     }
@@ -138,12 +146,19 @@ fn milliseconds(duration: Duration) -> f64 {
 
 /// Resident memory of a process in MiB, as the kernel counts it.
 fn resident(process: u32) -> Option<f64> {
+    memory(process, "VmRSS:")
+}
+
+/// The most that was resident of a process so far, in MiB.
+fn peak(process: u32) -> Option<f64> {
+    memory(process, "VmHWM:")
+}
+
+fn memory(process: u32, what: &str) -> Option<f64> {
     let status =
         std::fs::read_to_string(Path::new("/proc").join(process.to_string()).join("status"))
             .ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(what))?;
     let kilobytes: f64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kilobytes / 1_024.0)
 }

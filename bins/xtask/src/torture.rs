@@ -1,0 +1,54 @@
+//! `cargo xtask torture`: the tests of what must be survived, with many more rounds than there is time
+//! for in `cargo xtask test`.
+
+use clap::{Args, ValueEnum};
+
+use crate::shell::{Failure, Shell};
+use crate::test;
+
+/// Run a test of what must be survived, with many rounds
+///
+/// The same tests run with few rounds in `cargo xtask test`.
+#[derive(Args)]
+pub struct Options {
+    /// What to torture
+    #[arg(value_enum)]
+    name: Name,
+
+    /// How many rounds on each engine
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rounds: u32,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Name {
+    /// Runners that are killed, stopped beyond their lease, and cut off while they work
+    Desktop,
+}
+
+impl Name {
+    /// The test.
+    const fn test(self) -> &'static str {
+        match self {
+            Self::Desktop => "test(/^chaos::/)",
+        }
+    }
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When a promise is broken.
+pub fn run(shell: &Shell, options: &Options) -> Result<(), Failure> {
+    let arguments = [
+        "--profile",
+        "torture",
+        "-p",
+        "api",
+        "-E",
+        options.name.test(),
+    ];
+    let arguments = arguments.map(str::to_owned).to_vec();
+    let rounds = ("TORTURE_ROUNDS", options.rounds.to_string());
+    test::run_some(shell, arguments, &[rounds])
+}
