@@ -1,5 +1,6 @@
 //! What was sealed and logged, hashed once more by other code than the server's.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use base64::Engine;
@@ -18,10 +19,25 @@ pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
     })
 }
 
-/// RFC 8785 of what is hashed here: members in order, which the maps of `serde_json` keep as long as names
-/// are ASCII, no white space, shortest escapes, small integers.
+/// RFC 8785 of what is hashed here: members in order, no white space, shortest escapes, small integers,
+/// ASCII names.
 fn canonical(value: &Value) -> String {
-    value.to_string()
+    sorted(value).to_string()
+}
+
+/// Another crate of the build may let maps of `serde_json` keep the order of insertion.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let members: BTreeMap<_, _> = members.iter().collect();
+            let members = members
+                .into_iter()
+                .map(|(name, value)| (name.clone(), sorted(value)));
+            members.collect()
+        }
+        Value::Array(elements) => elements.iter().map(sorted).collect(),
+        other => other.clone(),
+    }
 }
 
 /// The bytes of a log entry.

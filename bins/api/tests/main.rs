@@ -5,6 +5,7 @@ mod agents;
 mod at_work;
 mod browser;
 mod chaos;
+mod confined;
 mod crash;
 mod evidence;
 mod proxy;

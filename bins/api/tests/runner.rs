@@ -375,3 +375,24 @@ fn refused_runner(url: &str, desktop: &str, key: &str, workdir: &Path) -> String
     assert_eq!(process.wait().code(), Some(1));
     process.stderr()
 }
+
+#[test]
+fn a_deleted_desktop_fails_its_task_and_ends_its_runner() {
+    on_every_engine(async |db| {
+        let site = Site::start(db);
+        let mut desk = AtWork::start(&site, "short-lived").await;
+        let id = desk
+            .create(&desk.command("echo $$ > pid; setsid sleep 300 & wait"))
+            .await;
+        let pid = desk.written("pid").await;
+        let path = format!("/api/desktops/{}", desk.desktop.id);
+        site.owner.delete(&path).await.is(204);
+        let task = desk.at_rest(&id).await;
+        assert_eq!(
+            (&task["status"], &task["error"]),
+            (&json!("failed"), &json!("desktop deleted"))
+        );
+        assert_eq!(desk.process.wait().code(), Some(1), "its key is refused");
+        is_gone(pid.trim(), SOON).await;
+    });
+}
