@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `say TEXT`, `think TEXT` | a chunk of its message or of its thoughts, `\n` in it is a line break |
 //! | `write FILE TEXT` | writes a file in its work folder, as a tool call with a diff |
-//! | `ask PATH…` | asks for permission for an edit and says what the answer was |
+//! | `ask PATH…` | asks for permission for an edit and says what the answer was, on its standard error too |
 //! | `ask-for KIND [PATH…]` | the same for a tool of that kind |
 //! | `ask-always PATH…` | the same for an edit, without an option to allow it once |
 //! | `plan`, `mode` | a plan, a change of its mode |
@@ -19,8 +19,8 @@
 //! | `exit`, `garbage`, `mark` | ends at once; writes what is no message; plays a trick on the client |
 //! | `refuse`, `tokens`, `fail`, `auth` | ends the turn in that way |
 //!
-//! A line that begins with none of these is repeated as a message. Started with `--auth`, it wants to be
-//! signed in at `session/new`.
+//! A line that begins with none of these is repeated as a message. Started with `--auth`, it wants
+//! to be signed in at `session/new`.
 
 use std::env;
 use std::fs;
@@ -63,7 +63,7 @@ async fn serve(demands_sign_in: bool) -> Result<(), Error> {
     let folder = Arc::new(Mutex::new(PathBuf::new()));
     let cancelled = watch::Sender::new(false);
     let opened = folder.clone();
-    let canceller = cancelled.clone();
+    let hears_cancel = cancelled.clone();
     Agent
         .v1()
         .name("test-agent")
@@ -106,7 +106,7 @@ async fn serve(demands_sign_in: bool) -> Result<(), Error> {
         )
         .on_receive_notification(
             async move |_: CancelNotification, _client| {
-                canceller.send_replace(true);
+                hears_cancel.send_replace(true);
                 Ok(())
             },
             on_receive_notification!(),
@@ -144,12 +144,12 @@ impl Turn {
                 "write" => self.write(rest)?,
                 "ask" => {
                     self.ask(&format!("edit {rest}"), PermissionOptionKind::AllowOnce)
-                        .await?
+                        .await?;
                 }
                 "ask-for" => self.ask(rest, PermissionOptionKind::AllowOnce).await?,
                 "ask-always" => {
                     self.ask(&format!("edit {rest}"), PermissionOptionKind::AllowAlways)
-                        .await?
+                        .await?;
                 }
                 "plan" => self.plan()?,
                 "mode" => self.update(SessionUpdate::CurrentModeUpdate(CurrentModeUpdate::new(
@@ -253,6 +253,7 @@ impl Turn {
             RequestPermissionOutcome::Selected(option) => option.option_id.to_string(),
             _ => "Cancelled".to_owned(),
         };
+        eprintln!("answer: {answer}");
         self.say(&format!("answer: {answer}\n"))
     }
 

@@ -10,9 +10,9 @@ use agent_client_protocol::v1::schema::{
     NewSessionRequest, PromptRequest, RequestPermissionOutcome, RequestPermissionRequest,
     RequestPermissionResponse, SessionId, SessionNotification, StopReason, TextContent,
 };
-use agent_client_protocol::v1::{ConnectionTo, Responder};
 use agent_client_protocol::{
-    Agent, Channel, Client, Error, UntypedMessage, on_receive_notification, on_receive_request,
+    Agent, Builder, Channel, Client, ConnectionTo, Error, Responder, UntypedMessage,
+    on_receive_notification, on_receive_request,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, Notify, mpsc, watch};
@@ -30,7 +30,7 @@ use crate::pump::Piece;
 /// The name the agent is told.
 const NAME: &str = "countersign";
 /// How long an agent may take to answer before the turn. A turn takes as long as it takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long an agent that was asked to cancel may take to end its turn.
 const GRACE: Duration = Duration::from_secs(3);
 /// How much of the name of a way to sign in is repeated, in bytes.
@@ -45,24 +45,32 @@ pub(crate) async fn hold(
     stop: &CancellationToken,
 ) -> Result<Answer, AcpError> {
     let transcript = Mutex::new(Transcript::new(pieces.clone()));
-    let step = watch::Sender::new(Step::Initialize);
+    let place = watch::Sender::new(Step::Initialize);
     let handled = Notify::new();
     let (ours, theirs) = Channel::duplex();
     let ended = tokio::select! {
         biased;
-        ended = connect(theirs, &prompt, &transcript, &handled, &step, stop) => ended,
+        ended = connect(theirs, &prompt, &transcript, &handled, &place, stop) => ended,
         cause = carry(stdin, stdout, ours, &handled) => Err(cause),
         () = pieces.closed() => Err(Cause::Unheard),
     };
-    let step = *step.borrow();
-    let stop = match ended {
+    let reached = *place.borrow();
+    let reason = match ended {
         Ok(reason) => reason,
         // However an agent ends that was asked to: that is what was asked for.
-        Err(_) if step == Step::Prompt && stop.is_cancelled() => StopReason::Cancelled,
-        Err(cause) => return Err(AcpError { step, cause }),
+        Err(_) if reached == Step::Prompt && stop.is_cancelled() => StopReason::Cancelled,
+        Err(cause) => {
+            return Err(AcpError {
+                step: reached,
+                cause,
+            });
+        }
     };
     let output = transcript.into_inner().into_said();
-    Ok(Answer { output, stop })
+    Ok(Answer {
+        output,
+        stop: reason,
+    })
 }
 
 /// Talks through the channel until the turn ends, and handles what the agent says meanwhile.
@@ -71,12 +79,13 @@ async fn connect(
     prompt: &Prompt<'_>,
     transcript: &Mutex<Transcript>,
     handled: &Notify,
-    step: &watch::Sender<Step>,
+    place: &watch::Sender<Step>,
     stop: &CancellationToken,
 ) -> Result<StopReason, Cause> {
     let (folder, permissions) = (prompt.folder, prompt.permissions);
-    Client
-        .v1()
+    // Not `Client.v1()`: it reports another version of the protocol as if the agent had refused,
+    // where `greet` names the two.
+    Builder::new(Client)
         .name(NAME)
         .on_receive_notification(
             async |notification: SessionNotification, _agent| {
@@ -112,7 +121,7 @@ async fn connect(
             on_receive_notification!(),
         )
         .connect_with(channel, async |agent| {
-            Ok(talk(&agent, prompt, step, stop).await)
+            Ok(talk(&agent, prompt, place, stop).await)
         })
         .await
         .unwrap_or_else(|error| Err(Cause::Connection(told(&error))))
@@ -157,18 +166,18 @@ async fn permit(
 async fn talk(
     agent: &ConnectionTo<Agent>,
     prompt: &Prompt<'_>,
-    step: &watch::Sender<Step>,
+    place: &watch::Sender<Step>,
     stop: &CancellationToken,
 ) -> Result<StopReason, Cause> {
     let methods = greet(agent, stop).await?;
-    step.send_replace(Step::NewSession);
+    place.send_replace(Step::NewSession);
     let session = open(agent, prompt.folder, stop)
         .await
         .map_err(|cause| with_methods(cause, &methods))?;
     if stop.is_cancelled() {
         return Err(Cause::Stopped);
     }
-    step.send_replace(Step::Prompt);
+    place.send_replace(Step::Prompt);
     ask(agent, session, prompt.text, stop)
         .await
         .map_err(|cause| with_methods(cause, &methods))

@@ -1,5 +1,6 @@
 //! What an agent is allowed when it asks.
 
+use std::fmt::Write;
 use std::path::Path;
 
 use agent_client_protocol::v1::schema::{
@@ -122,7 +123,7 @@ fn line(call: &Call, answer: &str) -> String {
     }
     let more = call.paths.len().saturating_sub(PATHS);
     if more > 0 {
-        line.push_str(&format!(" and {more} more"));
+        let _ = write!(line, " and {more} more");
     }
     format!("{line} -> {answer}")
 }
@@ -246,12 +247,12 @@ mod tests {
 
     #[test]
     fn nothing_is_allowed_for_longer_than_once() {
+        use PermissionOptionKind::{AllowAlways, AllowOnce, RejectAlways, RejectOnce};
         let folder = tempfile::tempdir().unwrap();
         let inside = call(ToolKind::Edit, &["a"]);
         let outcome = |permissions, kinds: &[PermissionOptionKind]| {
             decide(permissions, folder.path(), &inside, &options(kinds)).outcome
         };
-        use PermissionOptionKind::{AllowAlways, AllowOnce, RejectAlways, RejectOnce};
         let allow = Permissions::AllowOnce;
         assert_eq!(
             outcome(allow, &[AllowAlways, RejectOnce]),

@@ -58,7 +58,7 @@ pub(crate) fn contents(contents: &[ToolCallContent]) -> String {
         }
     }
     if contents.len() > ITEMS {
-        lines.push_str(" ");
+        lines.push(' ');
         more(&mut lines, contents.len());
         lines.push('\n');
     }
