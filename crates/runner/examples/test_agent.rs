@@ -13,10 +13,12 @@
 //! | `long N` | `N` bytes in one chunk |
 //! | `line N` | a line of `N` bytes that is no message |
 //! | `read PATH` | asks the client to read a file and says what it answered |
-//! | `sleep` | waits until it is cancelled, and ends its turn so |
+//! | `sleep` | waits until it is cancelled, says so, and ends its turn as cancelled |
 //! | `hang` | waits forever, whatever it is told |
 //! | `slow-ask PATH…` | waits until it is cancelled, then asks, and ends its turn as cancelled |
+//! | `slow-garbage` | waits until it is cancelled and writes what is no message |
 //! | `exit`, `garbage`, `mark` | ends at once; writes what is no message; plays a trick on the client |
+//! | `unknown` | reports something of a kind that nobody knows |
 //! | `refuse`, `tokens`, `fail`, `auth` | ends the turn in that way |
 //!
 //! A line that begins with none of these is repeated as a message. Started with `--auth`, it wants
@@ -161,6 +163,7 @@ impl Turn {
                 "read" => self.read(rest).await?,
                 "sleep" => {
                     self.wait().await;
+                    self.say(", and woken")?;
                     return Ok(StopReason::Cancelled);
                 }
                 "hang" => std::future::pending().await,
@@ -170,9 +173,18 @@ impl Turn {
                         .await?;
                     return Ok(StopReason::Cancelled);
                 }
+                "slow-garbage" => {
+                    self.wait().await;
+                    print("Segmentation fault");
+                    std::future::pending::<()>().await;
+                }
                 "exit" => exit(),
                 "garbage" => print("Segmentation fault"),
                 "mark" => print(r#"{"jsonrpc":"2.0","method":"_countersign/handled"}"#),
+                "unknown" => print(concat!(
+                    r#"{"jsonrpc":"2.0","method":"session/update","params":"#,
+                    r#"{"sessionId":"session","update":{"sessionUpdate":"hologram"}}}"#,
+                )),
                 "refuse" => return Ok(StopReason::Refusal),
                 "tokens" => return Ok(StopReason::MaxTokens),
                 "fail" => return Err(Error::internal_error().data("no more credit")),

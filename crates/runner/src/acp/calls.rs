@@ -11,7 +11,7 @@ use agent_client_protocol::v1::schema::{
 use crate::acp::text::one_line;
 
 /// How many calls are remembered.
-const CALLS: usize = 256;
+const CALLS: usize = 64;
 /// The longest identifier that is remembered, in bytes.
 const ID: usize = 256;
 /// How much of a title is remembered, in bytes.
@@ -37,7 +37,8 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Adds what an update tells. Paths are only ever added: a call that named one does not get rid of it.
+    /// Adds what an update tells. Paths are only ever added: a call that named one does not get
+    /// rid of it.
     fn learn(&mut self, fields: &ToolCallUpdateFields) {
         if let Some(title) = &fields.title {
             self.title = one_line(title, TITLE);

@@ -2,8 +2,8 @@
 //!
 //! The runner is the client; the agent is a child process whose standard input and output carry
 //! the protocol. One prompt is one conversation: greet, open a session, ask, listen to the end of
-//! the turn. The agent works with its own tools on this machine: it is offered neither our files nor our
-//! terminals, and asks for permission only.
+//! the turn. The agent works with its own tools on this machine: it is offered neither our files
+//! nor our terminals, and asks for permission only.
 #![cfg_attr(not(test), expect(dead_code, reason = "used by the attempt"))]
 
 mod calls;
@@ -38,12 +38,12 @@ pub enum Permissions {
     /// Allow once what concerns only paths inside the work folder; reject everything else.
     ///
     /// The paths are those the tool call names as its locations and in its diffs, in the request
-    /// itself or earlier in the same call. All of them must lie inside, by their names and where
-    /// symbolic links lead. A call that names no path is allowed if it
-    /// reads, searches, thinks or executes: what a command may touch is limited by the desktop's
-    /// confinement, not by what its agent says about it. It is rejected if it edits, deletes,
-    /// moves, fetches or does anything else. A change of the agent's mode is always rejected,
-    /// because it would change what is asked later. Nothing is ever allowed for longer than once.
+    /// itself or earlier in the same call. All of them must lie inside, by their names and by
+    /// where symbolic links lead. A call that names no path is allowed if it reads, searches,
+    /// thinks or executes: what a command may touch is limited by the desktop's confinement, not
+    /// by what its agent says about it. It is rejected if it edits, deletes, moves, fetches or
+    /// does anything else. A change of the agent's mode is always rejected, because it would
+    /// change what is asked later. Nothing is ever allowed for longer than once.
     AllowOnce,
     /// Reject everything.
     Reject,

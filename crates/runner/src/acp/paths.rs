@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 pub(crate) enum Outside {
     /// It leads somewhere else.
     Elsewhere,
-    /// It is nothing but a way of writing that agents and systems understand differently.
+    /// It is written in a way that agents and systems understand differently.
     Unclear,
     /// What is on the disk does not let us follow it.
     Unreadable,
@@ -28,9 +28,9 @@ impl Outside {
 /// Whether `path`, absolute or relative to `folder`, lies inside `folder`. The folder itself does.
 ///
 /// A path with `..` after a symbolic link means one thing to those who shorten its text and
-/// another to the system, which follows the link first. It has to be inside for both. Of a path that does
-/// not exist yet, as much as exists is followed. The answer is about the disk as it is now: an agent that
-/// changes a link afterwards is a matter of the confinement.
+/// another to the system, which follows the link first. It has to be inside for both. Of a path
+/// that does not exist yet, as much as exists is followed. The answer is about the disk as it is
+/// now: an agent that changes a link afterwards is a matter of the confinement.
 ///
 /// Reads the disk, so it blocks.
 pub(crate) fn inside(folder: &Path, path: &Path) -> Result<(), Outside> {
@@ -121,6 +121,8 @@ mod tests {
         symlink("../../secret/deep", work.join("deep")).unwrap();
         symlink("../../secret/new", work.join("dangling")).unwrap();
         symlink("sub", work.join("in")).unwrap();
+        fs::create_dir(work.join("sub/low")).unwrap();
+        symlink("sub/low", work.join("low")).unwrap();
         symlink("loop", work.join("loop")).unwrap();
         (place, work)
     }
@@ -160,8 +162,8 @@ mod tests {
             "out",
             // The text says `work/x`, the system goes to `secret/x`.
             "deep/../x",
-            // The text says `alias/secret`, which does not exist, the system `work`'s parent.
-            "in/../../x",
+            // The system goes to `work/x`, the text says `alias/x`.
+            "low/../../x",
         ] {
             assert_eq!(
                 inside(&work, Path::new(path)),

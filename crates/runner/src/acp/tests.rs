@@ -130,12 +130,17 @@ impl Talk {
     }
 
     async fn end(mut self) -> Told {
-        let mut log = String::new();
-        while let Some(piece) = self.pieces.recv().await {
-            log.push_str(&read(piece));
-        }
-        let ended = self.conversation.await.unwrap();
-        Told { log, ended }
+        let ending = async {
+            let mut log = String::new();
+            while let Some(piece) = self.pieces.recv().await {
+                log.push_str(&read(piece));
+            }
+            let ended = self.conversation.await.unwrap();
+            Told { log, ended }
+        };
+        timeout(Duration::from_secs(20), ending)
+            .await
+            .expect("it ends")
     }
 }
 
@@ -160,10 +165,7 @@ async fn ask(prompt: &str) -> Told {
 }
 
 async fn ask_with(prompt: &str, permissions: Permissions) -> Told {
-    let talk = Talk::begin(prompt, permissions, &[], 16);
-    timeout(Duration::from_secs(20), talk.end())
-        .await
-        .expect("it ends")
+    Talk::begin(prompt, permissions, &[], 16).end().await
 }
 
 #[tokio::test]
@@ -189,7 +191,7 @@ async fn a_turn_comes_into_the_log_as_it_happens() {
              wrote file.txt!"
         )
     );
-    assert_eq!(told.answer().output, "Hello.\n\n\nwrote file.txt!");
+    assert_eq!(told.answer().output, "Hello.\n\nwrote file.txt!");
     assert_eq!(told.answer().error(), None);
 }
 
@@ -297,7 +299,7 @@ async fn a_link_out_of_the_folder_leads_out_of_the_folder() {
     let talk = Talk::begin_in(folder, prompt, Permissions::AllowOnce, &[], 16);
     assert_eq!(
         talk.end().await.answer().output,
-        "answer: RejectOnce\n\n\nanswer: RejectOnce\n\n\nanswer: AllowOnce\n"
+        "answer: RejectOnce\n\nanswer: RejectOnce\n\nanswer: AllowOnce\n"
     );
 }
 
@@ -323,16 +325,10 @@ async fn nothing_else_is_offered_to_the_agent() {
 async fn a_cancelled_turn_ends_as_the_agent_ends_it() {
     let mut talk = Talk::begin("say so far\nsleep", Permissions::AllowOnce, &[], 16);
     talk.hear("so far").await;
-    let begin = Instant::now();
     talk.stop.cancel();
     let told = talk.end().await;
     assert_eq!(told.answer().stop, StopReason::Cancelled);
-    assert_eq!(told.answer().output, "so far");
-    assert!(
-        begin.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        begin.elapsed()
-    );
+    assert_eq!(told.answer().output, "so far, and woken");
 }
 
 #[tokio::test]
@@ -346,9 +342,19 @@ async fn an_agent_that_does_not_listen_is_not_waited_for() {
     assert_eq!(told.answer().output, "so far");
     let took = begin.elapsed();
     assert!(
-        took > Duration::from_secs(2) && took < Duration::from_secs(5),
+        took > Duration::from_secs(2) && took < Duration::from_secs(20),
         "{took:?}"
     );
+}
+
+#[tokio::test]
+async fn an_agent_that_dies_of_the_stop_was_cancelled() {
+    let mut talk = Talk::begin("say so far\nslow-garbage", Permissions::AllowOnce, &[], 16);
+    talk.hear("so far").await;
+    talk.stop.cancel();
+    let told = talk.end().await;
+    assert_eq!(told.answer().stop, StopReason::Cancelled);
+    assert_eq!(told.answer().output, "so far");
 }
 
 #[tokio::test]
@@ -381,7 +387,7 @@ async fn an_open_request_is_cancelled_by_the_stop_even_if_the_log_is_full() {
         "answered before it is in the log: {early:?}"
     );
     talk.stop.cancel();
-    let answer = timeout(Duration::from_secs(2), answers.next_line()).await;
+    let answer = timeout(Duration::from_secs(10), answers.next_line()).await;
     assert_eq!(
         answer.unwrap().unwrap().as_deref(),
         Some("answer: Cancelled")
@@ -446,6 +452,12 @@ async fn what_is_no_message_is_an_error_that_shows_it() {
         ask("mark\nsleep").await.error().cause,
         Cause::Garbage(_)
     ));
+}
+
+#[tokio::test]
+async fn news_of_a_kind_that_is_not_known_yet_disturbs_nobody() {
+    let told = ask("unknown\nsay still here").await;
+    assert_eq!(told.answer().output, "still here");
 }
 
 #[tokio::test]
@@ -599,7 +611,7 @@ async fn an_agent_that_never_was_one_is_an_error() {
 async fn an_agent_that_reads_no_answers_is_not_read_either() {
     let (_conversation, mut reads, mut writes, _pieces) = by_hand();
     let asked = async {
-        for id in 0.. {
+        for id in 0..1000 {
             let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"x/y\"}}\n");
             if timeout(Duration::from_secs(1), writes.write_all(line.as_bytes()))
                 .await
@@ -608,13 +620,13 @@ async fn an_agent_that_reads_no_answers_is_not_read_either() {
                 return id;
             }
         }
-        0
+        1000
     };
     let asked = asked.await;
     assert!(asked < 256, "{asked} requests were read, and no answer");
     let mut some = [0; 1 << 10];
     reads.read_exact(&mut some).await.unwrap();
-    timeout(Duration::from_secs(1), writes.write_all(b"\n"))
+    timeout(Duration::from_secs(10), writes.write_all(b"\n"))
         .await
         .unwrap()
         .unwrap();

@@ -22,8 +22,8 @@ pub(crate) fn marker(missing: usize) -> String {
     }
 }
 
-/// A text as a part of one line: at most `limit` bytes of it and then a marker. What would end the line or
-/// steer a terminal becomes a space.
+/// A text as a part of one line: at most `limit` bytes of it and then a marker. What would end the
+/// line or steer a terminal becomes a space.
 pub(crate) fn one_line(text: &str, limit: usize) -> String {
     let (head, missing) = head(text.trim(), limit);
     let mut line = head.replace(breaks_a_line, " ");
@@ -65,9 +65,14 @@ impl Kept {
         self.missing += missing;
     }
 
-    /// Whether nothing came yet.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.text.is_empty()
+    /// Lets what comes next begin a paragraph, as people separate them: with an empty line.
+    pub(crate) fn end_paragraph(&mut self) {
+        let lacks = match self.text.as_bytes() {
+            [] | [.., b'\n', b'\n'] => "",
+            [.., b'\n'] => "\n",
+            _ => "\n\n",
+        };
+        self.push(lacks);
     }
 
     /// The text, with a last line that says how many bytes are missing, if any are.

@@ -103,12 +103,12 @@ impl Transcript {
             self.message = chunk.message_id;
             self.interrupted = true;
             if self.open == Open::Message {
+                self.open = Open::Nothing;
                 self.send("\n").await;
             }
-            self.open = Open::Nothing;
         }
-        if self.interrupted && !self.said.is_empty() {
-            self.said.push("\n\n");
+        if self.interrupted {
+            self.said.end_paragraph();
         }
         self.interrupted = false;
         self.said.push(&text);
@@ -244,7 +244,7 @@ mod tests {
             "Hello\n[thinking] hm\n[thinking] well\n[thinking] so\n[tool] Look (other) pending\n\
              Done.\n[tool] Look (other) pending\nBye"
         );
-        assert_eq!(said, "Hello\n\nDone.\n\n\nBye");
+        assert_eq!(said, "Hello\n\nDone.\n\nBye");
     }
 
     #[tokio::test]
