@@ -62,6 +62,9 @@ const fn culprit(error: &RunnerError) -> &'static str {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = runner::helper(std::env::args_os()) {
+        return code;
+    }
     let args = Args::parse();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)

@@ -19,3 +19,5 @@ mod utf8;
 pub use claims::run;
 pub use client::Secret;
 pub use config::{RunnerConfig, RunnerError};
+pub use confine::{Confinement, Level, level};
+pub use supervise::helper;

@@ -1,1 +1,0 @@
-//! Follows all processes of a task to their end.
