@@ -29,12 +29,14 @@ pub(crate) use helper::cannot;
 pub use helper::helper;
 #[cfg(target_os = "linux")]
 pub(crate) use lifeline::die_with_parent;
-#[expect(unused_imports, reason = "the runner will look for strays")]
+#[cfg_attr(
+    not(test),
+    expect(unused_imports, reason = "the runner will look for strays")
+)]
 pub(crate) use strays::{become_subreaper, kill_strays};
 
-use std::ffi::OsString;
 #[cfg(not(target_os = "linux"))]
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 #[cfg(target_os = "linux")]
 use supervisor::supervise;

@@ -67,7 +67,7 @@ mod linux {
         use std::time::Duration;
 
         use super::*;
-        use crate::supervise::become_subreaper;
+        use crate::supervise::{become_subreaper, kill_strays};
 
         /// Tells the test inside that it is alone in its process.
         const ALONE: &str = "COUNTERSIGN_TEST_ALONE";
