@@ -4,6 +4,13 @@
 //! home folder, other work, and before all the data of a server on the same machine. Landlock is
 //! how a Linux process gives up rights for itself and all that it starts, without any privilege.
 //! So the helper `confine` restricts itself and becomes the command.
+//!
+//! What Landlock cannot take: names, sizes and modes of files can be seen everywhere, and modes and
+//! times changed where the user may; command lines of other processes can be read. Sockets in
+//! folders can be connected to before ABI 9, so whoever takes orders on one (a container daemon, the
+//! user's service manager) can be asked to act outside. And root keeps its capabilities: they
+//! reach around Landlock (`/proc/kcore`, modules, with `CAP_PERFMON` the memory of others). Tasks of
+//! root are confined against mistakes, not against attacks.
 
 #[cfg(target_os = "linux")]
 mod arguments;
