@@ -17,12 +17,12 @@ use tempfile::tempdir;
 
 const GRACE: Duration = Duration::from_secs(4);
 
-/// A shell function that starts its argument where no group and no session reaches it, waits
-/// until it runs, and prints its number.
+/// A shell function that starts its first argument where no group and no session reaches it, after
+/// the second one that prepares it, waits until then, and prints its number.
 const ESCAPE: &str = r#"
 escape() {
     rm -f escaped
-    (setsid sh -c "echo \$\$ >starting; mv starting escaped; $1" >/dev/null 2>&1 &)
+    (setsid sh -c "${2:-:}; echo \$\$ >starting; mv starting escaped; $1" >/dev/null 2>&1 &)
     while [ ! -e escaped ]; do sleep 0.01; done
     cat escaped
 }
@@ -169,7 +169,7 @@ fn being_told_to_end_asks_everything() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let folder = tempdir().unwrap();
         let script = with_escape(
-            "escape 'trap \"echo heard >heard; exit\" TERM; while :; do sleep 0.05; done'
+            "escape 'while :; do sleep 0.05; done' 'trap \"echo heard >heard; exit\" TERM'
              sleep 60 & kill -STOP $!; echo $!; exec sleep 60",
         );
         let mut task = Running::start(&mut supervised(folder.path(), &script));
@@ -186,7 +186,7 @@ fn being_told_to_end_asks_everything() {
 #[test]
 fn who_refuses_has_a_grace() {
     let folder = tempdir().unwrap();
-    let script = with_escape("escape \"trap '' TERM; while :; do sleep 1; done\"; exec sleep 60");
+    let script = with_escape("escape 'while :; do sleep 1; done' \"trap '' TERM\"; exec sleep 60");
     let mut task = Running::start(&mut supervised(folder.path(), &script));
     let escaped = task.process();
     let begin = Instant::now();
@@ -281,6 +281,7 @@ fn forking_does_not_outrun_the_end() {
     );
     let mut task = Running::start(supervised(folder.path(), &script).stderr(Stdio::null()));
     assert_eq!(task.line(), "up");
-    assert!(task.ended().success());
+    let status = task.ended();
+    assert!(status.success(), "{status}");
     assert_eq!(running(mark), 0);
 }

@@ -148,8 +148,10 @@ impl Children {
     fn reap(&mut self) -> bool {
         loop {
             match retry_on_intr(|| wait(WaitOptions::NOHANG)) {
+                // Only the first with this number is the command: an orphan may get it later.
                 Ok(Some((pid, status))) if pid == self.main => {
-                    self.main_status = Some(ExitStatus::from_raw(status.as_raw()));
+                    let status = ExitStatus::from_raw(status.as_raw());
+                    self.main_status.get_or_insert(status);
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => return true,
