@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::process::Pid;
 use tokio::process::Child;
 
-use crate::confine::{self, Confinement};
+use crate::confine::Confinement;
 use crate::environment::Environment;
 use crate::process::{self, Input};
 use crate::supervise;
@@ -82,7 +82,7 @@ impl Launcher {
             ..confinement.clone()
         });
         let command = match &self.helper {
-            Some(helper) => confine::command(helper, confinement.as_ref(), command),
+            Some(helper) => supervise::command(helper, confinement.as_ref(), command),
             None => command,
         };
         let mut running = self.running();

@@ -28,5 +28,6 @@ pub use acp::Permissions;
 pub use claims::run;
 pub use client::Secret;
 pub use config::{Agent, RunnerConfig, RunnerError};
-pub use confine::{Confinement, Level, helper, level};
+pub use confine::{Confinement, Level, level};
 pub use options::Options;
+pub use supervise::helper;

@@ -4,7 +4,6 @@
 //! the protocol. One prompt is one conversation: greet, open a session, ask, listen to the end of
 //! the turn. The agent works with its own tools on this machine: it is offered neither our files
 //! nor our terminals, and asks for permission only.
-#![cfg_attr(not(test), expect(dead_code, reason = "used by the attempt"))]
 
 mod calls;
 mod conversation;

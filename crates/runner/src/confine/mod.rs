@@ -1,42 +1,86 @@
 //! Keeps a task away from everything but its work folder and what a build needs.
+//!
+//! A task runs as the same user as its runner, and may not read what that user can: keys in the
+//! home folder, other work, and before all the data of a server on the same machine. Landlock is
+//! how a Linux process gives up rights for itself and all that it starts, without any privilege.
+//! So the helper `confine` restricts itself and becomes the command.
+//!
+//! What Landlock cannot take: names, sizes and modes of files can be seen everywhere, and modes and
+//! times changed where the user may; command lines of other processes can be read. Sockets in
+//! folders can be connected to before ABI 9, so whoever takes orders on one (a container daemon, the
+//! user's service manager) can be asked to act outside. And root keeps its capabilities: they
+//! reach around Landlock (`/proc/kcore`, modules, with `CAP_PERFMON` the memory of others). Tasks of
+//! root are confined against mistakes, not against attacks.
+
+#[cfg(target_os = "linux")]
+mod arguments;
+#[cfg(target_os = "linux")]
+mod grants;
+#[cfg(target_os = "linux")]
+mod landlock;
+mod level;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-/// What a task may reach.
+use std::process::ExitCode;
+
+pub use level::{Level, level};
+
+use crate::supervise::cannot;
+
+/// What a task may reach, for building the command line. Folders mean all that is below them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Confinement {
-    /// w
+    /// Folders and files the task may do everything with.
     pub write: Vec<PathBuf>,
-    /// r
+    /// What it may read and execute, beside what every build needs.
     pub read: Vec<PathBuf>,
-    /// p
+    /// What it may never reach. What is granted elsewhere does not contain it.
     pub protect: Vec<PathBuf>,
 }
-pub(crate) fn command(
-    _helper: &Path,
-    _confinement: Option<&Confinement>,
-    command: Vec<OsString>,
-) -> Vec<OsString> {
-    command
-}
-/// tmp
-#[derive(Debug)]
-pub struct Level;
-impl Level {
-    /// tmp
-    pub fn is_confined(&self) -> bool {
-        false
+
+impl Confinement {
+    /// What builds usually may reach and this task may not, because something protected is in it
+    /// or around it. `home` is the task's `HOME`.
+    pub fn withheld(&self, home: Option<&Path>) -> Vec<PathBuf> {
+        #[cfg(target_os = "linux")]
+        return grants::withheld(&self.protect, home);
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = home;
+            Vec::new()
+        }
     }
 }
-impl std::fmt::Display for Level {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("stub")
+
+/// The helper `confine`: takes the arguments after its name, restricts this process and becomes
+/// the command. Returns only when that fails; the command is not run unconfined.
+#[cfg(target_os = "linux")]
+pub(crate) fn confine(args: impl Iterator<Item = OsString>) -> ExitCode {
+    match prepare(args) {
+        Ok(command) => crate::supervise::become_command(&command),
+        Err(reason) => cannot("confine", reason),
     }
 }
-/// tmp
-pub fn level() -> Level {
-    Level
+
+/// Restricts this process; the command is what to become.
+#[cfg(target_os = "linux")]
+fn prepare(args: impl Iterator<Item = OsString>) -> Result<Vec<OsString>, String> {
+    let (confinement, command) = arguments::parse(args)?;
+    if let Level::None { reason } = level() {
+        return Err(reason.to_owned());
+    }
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let grants = grants::of(&confinement, home.as_deref())?;
+    landlock::restrict(&grants).map_err(|error| error.to_string())?;
+    // Stays through the execution: a supervisor that is killed takes the command along.
+    crate::supervise::die_with_parent(rustix::process::Signal::KILL)
+        .map_err(|error| error.to_string())?;
+    Ok(command)
 }
-/// tmp
-pub fn helper(_a: impl Iterator<Item = OsString>) -> Option<std::process::ExitCode> {
-    None
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn confine(_args: impl Iterator<Item = OsString>) -> ExitCode {
+    let Level::None { reason } = level();
+    cannot("confine", reason)
 }
