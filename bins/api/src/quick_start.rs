@@ -49,7 +49,7 @@ pub(crate) fn run(options: &QuickStart) -> Result<(), Failure> {
     let level = runner::level();
     let runner = local_runner(options, address, &home, runner_key(&admin, &home)?, &level)?;
     let config = WebConfig {
-        unconfined: !level.is_confined(),
+        unconfined: !level.confines(),
         ..options.web.config()
     };
     let state = AppState::new(store.clone(), config);
@@ -90,7 +90,7 @@ fn local_runner(
     let mut config = RunnerConfig::new(server, home.desktop.to_string(), key, workdir);
     options.tasks.apply(&mut config);
     config.helper = Some(std::env::current_exe()?);
-    if level.is_confined() {
+    if level.confines() {
         let data = options.data_dir.canonicalize()?;
         config.confinement = Some(options.tasks.confinement(vec![data]));
     }
@@ -294,7 +294,7 @@ fn announce(options: &QuickStart, address: SocketAddr, home: &Home, link: &str, 
         home.desktop,
         options.workdir.display()
     );
-    if level.is_confined() {
+    if level.confines() {
         tracing::info!(%level, "tasks are confined");
     } else {
         eprintln!("{UNCONFINED}");

@@ -1,13 +1,15 @@
 //! Agents at real work: prompts, what they change, and what a reviewer sees of it (the mission's own
 //! example among them).
 
-use contract::{CreateTask, Decide, RetryTask, TaskStatus};
+use contract::{CreateTask, Decide, RetryTask, TaskStatus, TaskType};
 use serde_json::{Value, json};
+use test_support::TestDb;
+use test_support::server::{Process, beside, program};
 
-use crate::at_work::{AtWork, sh};
+use crate::at_work::{AtWork, SOON, sh};
 use crate::evidence::{checked_activity, checked_evidence};
 use crate::rest::text;
-use crate::site::{Site, TASKS, on_every_engine};
+use crate::site::{API, Site, TASKS, on_every_engine};
 
 /// A repository with one commit.
 const REPOSITORY: &str = "git init -q . && printf 'node_modules/\\n' > .gitignore && echo old > page.html && \
@@ -181,4 +183,59 @@ fn tasks_at_once_have_worktrees_and_what_they_did_goes_on_to_the_next() {
         }
         assert_eq!(sh(&desk.work(), "git worktree list | wc -l").trim(), "1");
     });
+}
+
+/// The runner keeps its notes in the folder for temporary files; here that is a file system which is
+/// full. Mounting one needs root.
+#[test]
+fn a_full_disk_fails_the_task_with_the_reason_and_not_the_runner() {
+    let small = tempfile::tempdir().expect("a folder");
+    let mount = format!(
+        "mount -t tmpfs -o size=256k tmpfs {}",
+        small.path().display()
+    );
+    let mounted = std::process::Command::new("/bin/sh")
+        .args(["-c", &mount])
+        .output();
+    if !mounted.is_ok_and(|done| done.status.success()) {
+        eprintln!("SKIPPED: no file system can be mounted here");
+        return;
+    }
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let site = Site::start(TestDb::migrated_sqlite());
+        let desktop = site.desktop("full").await;
+        let folder = tempfile::tempdir().expect("a folder");
+        sh(folder.path(), "head -c 100000 /dev/urandom > data");
+        let mut runner = Process::start(
+            program(beside(API, "desktop"))
+                .args(["--server", desktop.agent.url(), "--desktop", &desktop.id])
+                .arg("--workdir")
+                .arg(folder.path())
+                .env("TMPDIR", small.path())
+                .env("DESKTOP_API_KEY", desktop.agent.key()),
+        );
+        runner.wait_for_line(|line| line.contains("runner started").then_some(()));
+        let run = async || {
+            let task = CreateTask {
+                auto_run: Some(true),
+                ..CreateTask::new(TaskType::Command, "echo here", &desktop.id)
+            };
+            let task = site.owner.typed().create_task(&task).await.expect("a task");
+            site.owner
+                .task_in(&task.id, &["done", "failed"], SOON)
+                .await
+        };
+        let fill = small.path().join("fill");
+        sh(small.path(), "head -c 1000000 /dev/zero > fill || true");
+        let failed = run().await;
+        assert_eq!(failed["status"], "failed", "{failed}");
+        assert!(text(&failed["error"]).contains("No space left"), "{failed}");
+        std::fs::remove_file(fill).expect("removed");
+        assert_eq!(run().await["status"], "done", "the runner goes on");
+    });
+    sh(
+        small.path().parent().expect("a folder"),
+        &format!("umount -l {}", small.path().display()),
+    );
 }

@@ -111,7 +111,7 @@ async fn the_first_start_prints_address_and_key_and_the_second_where_to_look() {
     let (key, url) = (home.owner.key().to_owned(), home.server.url().to_owned());
     let first = home.server.process();
     let warning = "WARNING: tasks run unconfined as the server's user and can approve themselves";
-    let confined = runner::level().is_confined();
+    let confined = runner::level().confines();
     let expected = if confined {
         "tasks are confined"
     } else {

@@ -99,7 +99,7 @@ fn work(args: Args) -> Result<(), Failure> {
     config.helper = Some(std::env::current_exe()?);
     if args.confine {
         let level = runner::level();
-        if !level.is_confined() {
+        if !level.confines() {
             return Err(Failure::Unconfined(level));
         }
         info!(%level, "tasks are confined");
