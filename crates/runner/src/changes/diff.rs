@@ -137,7 +137,13 @@ impl Writer {
         self.line(&[format!("{what} {mode:06o}").as_bytes()]);
     }
 
-    fn hunks(&mut self, lines: &Lines<'_>, operations: Vec<DiffOp>, old_name: &[u8], new_name: &[u8]) {
+    fn hunks(
+        &mut self,
+        lines: &Lines<'_>,
+        operations: Vec<DiffOp>,
+        old_name: &[u8],
+        new_name: &[u8],
+    ) {
         // A name with a space ends at the tab.
         let end = |name: &[u8]| if name.contains(&b' ') { "\t" } else { "" };
         self.line(&[b"--- ", old_name, end(old_name).as_bytes()]);
@@ -194,7 +200,11 @@ impl Hunk {
     fn add(&mut self, mark: u8, lines: &[&[u8]], room: usize) -> bool {
         const NO_NEWLINE: &[u8] = b"\n\\ No newline at end of file\n";
         for line in lines {
-            let end = if line.ends_with(b"\n") { &[] } else { NO_NEWLINE };
+            let end = if line.ends_with(b"\n") {
+                &[]
+            } else {
+                NO_NEWLINE
+            };
             if self.body.len() + 1 + line.len() + end.len() > room {
                 return false;
             }
@@ -275,7 +285,9 @@ impl<'a> Lines<'a> {
             equal(head + old_len, head + new_len, tail),
         ];
         all.into_iter()
-            .filter(|operation| operation.tag() != DiffTag::Equal || !operation.old_range().is_empty())
+            .filter(|operation| {
+                operation.tag() != DiffTag::Equal || !operation.old_range().is_empty()
+            })
             .collect()
     }
 }

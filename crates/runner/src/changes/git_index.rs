@@ -19,22 +19,31 @@ fn names_with(index: &[u8], digest: usize) -> Option<Vec<Vec<u8>>> {
     let mut names: Vec<Vec<u8>> = Vec::new();
     for _ in 0..count {
         let entry = rest;
-        let flags = 40 + digest;
-        let is_extended = version >= 3 && entry.get(flags)? & 0x40 != 0;
-        let start = flags + if is_extended { 4 } else { 2 };
+        let flags = entry.get(40 + digest..)?.first_chunk::<2>()?;
+        let flags = u16::from_be_bytes(*flags);
+        let is_extended = version >= 3 && flags & 0x4000 != 0;
+        let start = 40 + digest + if is_extended { 4 } else { 2 };
         rest = entry.get(start..)?;
-        if version == 4 {
+        let kept: &[u8] = if version == 4 {
             let previous = names.last().map_or(&[][..], Vec::as_slice);
             let kept = previous.len().checked_sub(varint(&mut rest)?)?;
-            let end = rest.iter().position(|byte| *byte == 0)?;
-            names.push([&previous[..kept], &rest[..end]].concat());
-            rest = &rest[end + 1..];
+            &previous[..kept]
         } else {
-            let end = rest.iter().position(|byte| *byte == 0)?;
-            names.push(rest[..end].to_vec());
-            // Entries are filled up with at least one NUL to a multiple of eight.
-            rest = entry.get((start + end + 8) / 8 * 8..)?;
+            &[]
+        };
+        let end = rest.iter().position(|byte| *byte == 0)?;
+        let name = [kept, &rest[..end]].concat();
+        // Tells early that the wrong length of digests is tried.
+        if usize::from(flags & 0xfff) != name.len().min(0xfff) {
+            return None;
         }
+        rest = if version == 4 {
+            &rest[end + 1..]
+        } else {
+            // Entries are filled up with at least one NUL to a multiple of eight.
+            entry.get((start + end + 8) / 8 * 8..)?
+        };
+        names.push(name);
     }
     only_extensions(rest, digest)?;
     Some(names)
@@ -64,7 +73,9 @@ fn varint(rest: &mut &[u8]) -> Option<usize> {
     loop {
         let (byte, after) = rest.split_first()?;
         *rest = after;
-        value = value.checked_shl(7)?.checked_add(usize::from(byte & 0x7f))?;
+        value = value
+            .checked_shl(7)?
+            .checked_add(usize::from(byte & 0x7f))?;
         if byte & 0x80 == 0 {
             return Some(value);
         }

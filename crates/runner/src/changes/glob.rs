@@ -33,7 +33,10 @@ enum Token {
 
 impl Glob {
     pub(super) fn parse(pattern: &[u8]) -> Self {
-        let mut segments: Vec<Segment> = pattern.split(|byte| *byte == b'/').map(Segment::parse).collect();
+        let mut segments: Vec<Segment> = pattern
+            .split(|byte| *byte == b'/')
+            .map(Segment::parse)
+            .collect();
         // `a/**` is what is in a, and not a itself.
         if segments.len() > 1 && segments.last() == Some(&Segment::Folders) {
             segments.push(Segment::Wild(vec![Token::Many]));

@@ -41,7 +41,7 @@ const REPOSITORY: Limits = Limits {
     copy_file: SIDE,
     copies: 512 * MIB,
     ignored: 10_000,
-    time: Duration::from_secs(60),
+    time: Duration::from_mins(1),
 };
 
 /// Anywhere else, which may be anything, such as somebody's home.

@@ -113,7 +113,10 @@ impl Watcher {
     /// # Errors
     /// When the folder cannot be read, or there is no room for the copies.
     pub(crate) fn before(&mut self) -> Result<Before, ChangesError> {
-        let folder = self.folder.canonicalize().map_err(|e| cannot(&self.folder, e))?;
+        let folder = self
+            .folder
+            .canonicalize()
+            .map_err(|e| cannot(&self.folder, e))?;
         let around = Repository::around(&folder);
         let mut root = around.map_or(folder, |repository| repository.top);
         if let Some(earlier) = self.root.take().filter(|earlier| root.starts_with(earlier)) {
@@ -124,11 +127,16 @@ impl Watcher {
         let last = self.last.take();
         let stash = match &mut self.stash {
             Some(stash) => stash,
-            None => self.stash.insert(Stash::new(limits.copies).map_err(ChangesError::Copies)?),
+            None => self
+                .stash
+                .insert(Stash::new(limits.copies).map_err(ChangesError::Copies)?),
         };
         if let Some(last) = &last {
-            let needed = last.entries.values().filter_map(|entry| entry.digest.as_ref());
-            stash.retain(needed).map_err(ChangesError::Copies)?;
+            let needed = last
+                .entries
+                .values()
+                .filter_map(|entry| entry.digest.as_ref());
+            stash.retain(&needed).map_err(ChangesError::Copies)?;
         }
         let look = walk::look(&root, repository.as_ref(), last.as_deref(), &limits, stash)
             .map_err(|error| cannot(&root, error))?;
@@ -148,7 +156,11 @@ impl Watcher {
         before: Before,
         sink: &mut dyn FnMut(AddFile) -> Result<(), Stopped>,
     ) -> Result<Summary, ChangesError> {
-        let Before { root, limits, look: before } = before;
+        let Before {
+            root,
+            limits,
+            look: before,
+        } = before;
         let stash = self.stash.as_mut().ok_or(ChangesError::NoLookBefore)?;
         let after = walk::look_again(&root, &before, &limits, stash)
             .map_err(|error| cannot(&root, error))?;

@@ -34,7 +34,9 @@ pub(super) fn notes(
     }
     note(chosen.unknown, &|| {
         let count = chosen.unknown;
-        format!("{count} files are not compared: they are where the look before the task did not come")
+        format!(
+            "{count} files are not compared: they are where the look before the task did not come"
+        )
     });
     note(chosen.omitted, &|| {
         let (count, most) = (chosen.omitted, limits::PATHS);

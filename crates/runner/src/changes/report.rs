@@ -101,10 +101,15 @@ impl<'a> Report<'a> {
 
     /// The diff, unless a side of it is not known or there is no room any more.
     fn diff(&mut self, change: &Change, old: Option<&[u8]>, new: Option<&[u8]>) -> Option<Diff> {
-        let from = change.renamed.as_ref().map_or(&change.path, |renamed| &renamed.from);
+        let from = change
+            .renamed
+            .as_ref()
+            .map_or(&change.path, |renamed| &renamed.from);
         let (old, new) = match (&change.old, &change.new) {
             // Nothing but the name or the mode, of whatever size.
-            (Some(a), Some(b)) if a.kind == b.kind && a.digest.is_some() && a.digest == b.digest => {
+            (Some(a), Some(b))
+                if a.kind == b.kind && a.digest.is_some() && a.digest == b.digest =>
+            {
                 (Some((a, &b""[..])), Some((b, &b""[..])))
             }
             (a, b) => {

@@ -71,7 +71,7 @@ impl Stash {
     /// Gives the room of all but these contents back, when that is worth the copying.
     pub(super) fn retain<'a>(
         &mut self,
-        needed: impl Iterator<Item = &'a Digest> + Clone,
+        needed: &(impl Iterator<Item = &'a Digest> + Clone),
     ) -> io::Result<()> {
         let places = || needed.clone().filter_map(|digest| self.places.get(digest));
         // A content that is needed twice is counted twice, which only delays the move.

@@ -107,6 +107,7 @@ impl Stamp {
         clippy::unnecessary_cast,
         clippy::cast_sign_loss,
         clippy::cast_lossless,
+        clippy::cast_possible_wrap,
         clippy::useless_conversion,
         trivial_numeric_casts
     )]

@@ -9,9 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, fstat, openat, readlinkat, statat,
-};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, fstat, openat, readlinkat, statat};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
@@ -24,13 +22,7 @@ use crate::clock;
 
 /// The parts of a repository that make git execute or hide something, in the order of their bytes.
 /// Nothing else in `.git` is looked at.
-const PARTS: &[&[u8]] = &[
-    b"config",
-    b"config.worktree",
-    b"hooks",
-    b"info",
-    b"modules",
-];
+const PARTS: &[&[u8]] = &[b"config", b"config.worktree", b"hooks", b"info", b"modules"];
 const PARTS_OF_INFO: &[&[u8]] = &[b"attributes", b"exclude"];
 
 /// Looks at `root`. `known` is an earlier look, of which is taken what did not change.
@@ -132,11 +124,7 @@ struct Walker<'a> {
 }
 
 impl<'a> Walker<'a> {
-    fn new(
-        known: Option<&'a Look>,
-        limits: &'a Limits,
-        stash: &'a mut Stash,
-    ) -> Self {
+    fn new(known: Option<&'a Look>, limits: &'a Limits, stash: &'a mut Stash) -> Self {
         let look = Look {
             begun: clock::now().get().unix_timestamp(),
             ..Look::default()
@@ -177,7 +165,10 @@ impl<'a> Walker<'a> {
         let Some(children) = self.children(folder, path) else {
             return Ok(());
         };
-        let (own, own_now) = (self.rules.len(), self.rules_now.as_ref().map_or(0, Vec::len));
+        let (own, own_now) = (
+            self.rules.len(),
+            self.rules_now.as_ref().map_or(0, Vec::len),
+        );
         if self.look.is_repository && !scope.in_git {
             self.enter_rules(folder, path, &children);
         }
@@ -228,18 +219,13 @@ impl<'a> Walker<'a> {
     }
 
     /// Adds the rules of a folder to those from above.
-    fn enter_rules(
-        &mut self,
-        folder: &OwnedFd,
-        path: &[u8],
-        children: &[(Vec<u8>, FileType)],
-    ) {
+    fn enter_rules(&mut self, folder: &OwnedFd, path: &[u8], children: &[(Vec<u8>, FileType)]) {
         let name = b".gitignore";
         let has_rules = children
             .iter()
             .any(|(child, kind)| child == name && *kind == FileType::RegularFile);
         let met = if has_rules {
-            Arc::new(self.read_rules(folder, name))
+            Arc::new(Self::read_rules(folder, name))
         } else {
             Arc::default()
         };
@@ -260,7 +246,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    fn read_rules(&mut self, folder: &OwnedFd, name: &[u8]) -> Rules {
+    fn read_rules(folder: &OwnedFd, name: &[u8]) -> Rules {
         let mut content = Vec::new();
         if let Ok((file, _)) = open_file(folder.as_fd(), name) {
             // Half a file has half the rules, so more is shown.
@@ -287,7 +273,11 @@ impl<'a> Walker<'a> {
             self.scope_of(path, is_folder, scope)
         };
         let Some(below) = below else {
-            self.look.ignored += if is_folder { self.count(folder, name) } else { 1 };
+            self.look.ignored += if is_folder {
+                self.count(folder, name)
+            } else {
+                1
+            };
             return Ok(());
         };
         if !is_folder {
@@ -419,7 +409,12 @@ impl<'a> Walker<'a> {
         Ok(())
     }
 
-    fn submodules(&mut self, modules: &OwnedFd, path: &mut Vec<u8>, scope: Scope) -> io::Result<()> {
+    fn submodules(
+        &mut self,
+        modules: &OwnedFd,
+        path: &mut Vec<u8>,
+        scope: Scope,
+    ) -> io::Result<()> {
         for (name, kind) in self.children(modules, path).unwrap_or_default() {
             let start = path.len();
             path.extend_from_slice(&name);
@@ -445,10 +440,10 @@ impl<'a> Walker<'a> {
             return Ok(());
         }
         let name = &path[start..];
-        let Ok(stat) = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else {
+        let Ok(found) = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else {
             return Ok(());
         };
-        let stamp = Stamp::of(&stat);
+        let stamp = Stamp::of(&found);
         let is_new = || {
             self.before
                 .is_some_and(|before| !before.entries.contains_key(path))
@@ -525,17 +520,14 @@ impl<'a> Walker<'a> {
         name: &[u8],
         stamp: Stamp,
     ) -> io::Result<Entry> {
-        let digest = match readlinkat(folder, name, Vec::new()) {
-            Ok(target) => {
-                let digest = Sha256::digest(target.as_bytes()).into();
-                self.stash.add(digest, target.as_bytes())?;
-                Some(digest)
-            }
-            Err(_) => {
-                self.look.unreadable.add(path);
-                None
-            }
-        };
+        let target = readlinkat(folder, name, Vec::new()).ok();
+        let digest = target
+            .as_ref()
+            .map(|target| Sha256::digest(target.as_bytes()).into());
+        match target.zip(digest) {
+            Some((target, digest)) => self.stash.add(digest, target.as_bytes())?,
+            None => self.look.unreadable.add(path),
+        }
         Ok(Entry {
             kind: Kind::Link,
             mode: 0o120_000,
@@ -547,7 +539,10 @@ impl<'a> Walker<'a> {
 
     /// Looks at a path that the walk did not reach.
     fn single(&mut self, root: &OwnedFd, path: &[u8]) -> io::Result<()> {
-        let start = path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+        let start = path
+            .iter()
+            .rposition(|byte| *byte == b'/')
+            .map_or(0, |at| at + 1);
         let Some(parent) = open_below(root, &path[..start]) else {
             return Ok(());
         };
@@ -571,7 +566,11 @@ fn is_ignored(rules: &RulesAbove, path: &[u8], is_folder: bool) -> bool {
 
 /// A name such that sorting names sorts whole paths.
 fn listed(name: &[u8], kind: FileType) -> Vec<u8> {
-    let slash: &[u8] = if kind == FileType::Directory { b"/" } else { b"" };
+    let slash: &[u8] = if kind == FileType::Directory {
+        b"/"
+    } else {
+        b""
+    };
     [name, slash].concat()
 }
 
@@ -584,7 +583,10 @@ fn type_of(folder: &OwnedFd, name: &[u8]) -> FileType {
 /// Opens a folder below another, step by step.
 fn open_below(root: &OwnedFd, path: &[u8]) -> Option<OwnedFd> {
     let mut folder = root.try_clone().ok()?;
-    for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
+    for name in path
+        .split(|byte| *byte == b'/')
+        .filter(|name| !name.is_empty())
+    {
         folder = openat(&folder, name, folder_flags(), Mode::empty()).ok()?;
     }
     Some(folder)
@@ -592,7 +594,8 @@ fn open_below(root: &OwnedFd, path: &[u8]) -> Option<OwnedFd> {
 
 /// Opens a regular file for reading, and nothing else.
 fn open_file(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<(File, Stamp)> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let flags =
+        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = File::from(openat(folder, name, flags, Mode::empty())?);
     let stamp = Stamp::of(&fstat(&file)?);
     if stamp.file_type() == FileType::RegularFile {
@@ -604,7 +607,10 @@ fn open_file(folder: BorrowedFd<'_>, name: &[u8]) -> io::Result<(File, Stamp)> {
 
 /// The content of a file below `root`, if it is not longer than `longest`.
 pub(super) fn content(root: &Path, path: &[u8], longest: u64) -> Option<Vec<u8>> {
-    let start = path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+    let start = path
+        .iter()
+        .rposition(|byte| *byte == b'/')
+        .map_or(0, |at| at + 1);
     let parent = open_below(&open_root(root).ok()?, &path[..start])?;
     let (file, stamp) = open_file(parent.as_fd(), &path[start..]).ok()?;
     if stamp.size > longest {
@@ -617,7 +623,11 @@ pub(super) fn content(root: &Path, path: &[u8], longest: u64) -> Option<Vec<u8>>
 
 /// Reads a file that may be growing: its digest, unless it is longer than `longest`; how much was
 /// read; and its content, unless that is longer than `keep`.
-fn read(mut file: File, longest: u64, keep: u64) -> io::Result<(Option<Digest>, u64, Option<Vec<u8>>)> {
+fn read(
+    mut file: File,
+    longest: u64,
+    keep: u64,
+) -> io::Result<(Option<Digest>, u64, Option<Vec<u8>>)> {
     let mut kept = Vec::new();
     let mut length = (&mut file).take(keep + 1).read_to_end(&mut kept)? as u64;
     if length <= keep {

@@ -9,8 +9,17 @@ fn hostile(folder: &Path, marker: &Path) {
     let command = format!("touch {}; cat", marker.display());
     let hooks = folder.join("evil-hooks");
     fs::create_dir_all(&hooks).unwrap();
-    for hook in ["post-index-change", "pre-commit", "reference-transaction", "fsmonitor-watchman"] {
-        fs::write(hooks.join(hook), format!("#!/bin/sh\ntouch {}\n", marker.display())).unwrap();
+    for hook in [
+        "post-index-change",
+        "pre-commit",
+        "reference-transaction",
+        "fsmonitor-watchman",
+    ] {
+        fs::write(
+            hooks.join(hook),
+            format!("#!/bin/sh\ntouch {}\n", marker.display()),
+        )
+        .unwrap();
         fs::set_permissions(hooks.join(hook), fs::Permissions::from_mode(0o755)).unwrap();
     }
     let include = folder.join("evil-include");
@@ -31,7 +40,10 @@ fn hostile(folder: &Path, marker: &Path) {
         ("credential.helper", &command),
         ("include.path", include.to_str().unwrap()),
     ] {
-        git(folder, &["-c", "core.fsmonitor=false", "config", name, value]);
+        git(
+            folder,
+            &["-c", "core.fsmonitor=false", "config", name, value],
+        );
     }
     fs::write(folder.join(".gitattributes"), "* filter=evil diff=evil\n").unwrap();
 }
@@ -45,7 +57,10 @@ fn nothing_is_executed() {
     git(&place.path("sub"), &["init", "-q"]);
     git(&place.path("sub"), &["add", "f"]);
     git(&place.path("sub"), &["commit", "-qm", "x"]);
-    git_command(&place.root).args(["add", "-A"]).output().unwrap();
+    git_command(&place.root)
+        .args(["add", "-A"])
+        .output()
+        .unwrap();
     place.git(&["commit", "-qm", "x"]);
     hostile(&place.root, &marker);
     hostile(&place.path("sub"), &marker);
@@ -53,7 +68,10 @@ fn nothing_is_executed() {
         place.write("a", "b\n");
         place.write("sub/f", "g\n");
     });
-    assert_eq!(files.iter().map(shown).collect::<Vec<_>>(), ["m a", "m sub/f"]);
+    assert_eq!(
+        files.iter().map(shown).collect::<Vec<_>>(),
+        ["m a", "m sub/f"]
+    );
     assert!(!marker.exists());
     // The trap works: git itself runs into it.
     git_command(&place.root).args(["status"]).output().unwrap();
@@ -114,7 +132,14 @@ fn bytes_are_not_converted() {
         place.write("x.u", b"b\0\n\0");
     });
     let contents: Vec<_> = files.iter().map(|file| content_of(file).unwrap()).collect();
-    assert_eq!(contents, [b"$Id: 1 $\n".to_vec(), b"a\nb\n".to_vec(), b"b\0\n\0".to_vec()]);
+    assert_eq!(
+        contents,
+        [
+            b"$Id: 1 $\n".to_vec(),
+            b"a\nb\n".to_vec(),
+            b"b\0\n\0".to_vec()
+        ]
+    );
     assert!(diff_of(&files[1]).ends_with("-a\r\n-b\r\n+a\n+b\n"));
 }
 
@@ -160,8 +185,18 @@ fn repositories_inside_hide_nothing() {
         place.write("pointer/evil.sh", "y");
         place.write("pointer/.git", "gitdir: /nowhere\n");
     });
-    let files: Vec<_> = names.iter().filter(|name| !name.contains("/.git/")).collect();
-    assert_eq!(files, ["a nested/deep/evil.sh", "a pointer/.git", "a pointer/evil.sh"]);
+    let files: Vec<_> = names
+        .iter()
+        .filter(|name| !name.contains("/.git/"))
+        .collect();
+    assert_eq!(
+        files,
+        [
+            "a nested/deep/evil.sh",
+            "a pointer/.git",
+            "a pointer/evil.sh"
+        ]
+    );
 }
 
 #[test]
@@ -180,7 +215,14 @@ fn new_rules_hide_nothing() {
         place.write(".gitignore", "*\n");
     });
     let shown: Vec<_> = files.iter().map(shown).collect();
-    let expected = ["m .git/info/exclude", "m .gitignore", "m known", "a d/.gitignore", "a d/new", "a new"];
+    let expected = [
+        "m .git/info/exclude",
+        "m .gitignore",
+        "m known",
+        "a d/.gitignore",
+        "a d/new",
+        "a new",
+    ];
     let mut expected = expected.to_vec();
     expected.sort_by_key(|name| name[2..].to_owned());
     assert_eq!(shown, expected);
@@ -198,7 +240,10 @@ fn without_its_repository_the_rules_hold_still() {
         fs::remove_dir_all(place.path(".git")).unwrap();
         place.write("a", "y");
     });
-    let outside: Vec<_> = names.iter().filter(|name| !name.contains(".git/")).collect();
+    let outside: Vec<_> = names
+        .iter()
+        .filter(|name| !name.contains(".git/"))
+        .collect();
     assert_eq!(outside, ["m a"]);
 }
 
@@ -216,7 +261,10 @@ fn what_is_tracked_is_not_ignored() {
         place.write("build/forced", "x");
         place.git(&["add", "-f", "build/forced"]);
     });
-    assert_eq!(files.iter().map(shown).collect::<Vec<_>>(), ["a build/forced", "m build/tracked"]);
+    assert_eq!(
+        files.iter().map(shown).collect::<Vec<_>>(),
+        ["a build/forced", "m build/tracked"]
+    );
     assert_eq!(summary.ignored, 1);
 }
 

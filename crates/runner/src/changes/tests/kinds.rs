@@ -93,7 +93,13 @@ fn modes_and_links() {
         });
         let shown: Vec<_> = files
             .iter()
-            .map(|file| (shown(file), file.old_mode.as_deref().unwrap(), file.mode.as_deref().unwrap()))
+            .map(|file| {
+                (
+                    shown(file),
+                    file.old_mode.as_deref().unwrap(),
+                    file.mode.as_deref().unwrap(),
+                )
+            })
             .collect();
         let expected = [
             ("m file", "100644", "120000"),
@@ -101,12 +107,17 @@ fn modes_and_links() {
             ("m root", "100644", "104755"),
             ("m tool", "100644", "100755"),
         ];
-        assert_eq!(shown, expected.map(|(name, old, new)| (name.to_owned(), old, new)));
+        assert_eq!(
+            shown,
+            expected.map(|(name, old, new)| (name.to_owned(), old, new))
+        );
         assert_eq!(content_of(&files[0]).unwrap(), b"/etc/passwd");
         assert_eq!(content_of(&files[1]).unwrap(), b"two");
-        assert!(diff_of(&files[1]).ends_with(
-            "-one\n\\ No newline at end of file\n+two\n\\ No newline at end of file\n"
-        ));
+        assert!(
+            diff_of(&files[1]).ends_with(
+                "-one\n\\ No newline at end of file\n+two\n\\ No newline at end of file\n"
+            )
+        );
         assert_eq!(
             diff_of(&files[3]),
             "diff --git a/tool b/tool\nold mode 100644\nnew mode 100755\n"
@@ -116,7 +127,7 @@ fn modes_and_links() {
 
 #[test]
 fn renamed_as_it_was_and_with_changes() {
-    let lines: String = (0..40).map(|n| format!("line {n}\n")).collect();
+    let lines: String = numbered("line ", 0..40);
     for mut place in Place::both() {
         place.write("as/it/was", "content\n");
         place.write("edited", &lines);
@@ -126,9 +137,15 @@ fn renamed_as_it_was_and_with_changes() {
             fs::remove_file(place.path("edited")).unwrap();
             place.write("to/edited", lines.replace("line 7\n", "seven\n"));
         });
-        let names: Vec<_> = files.iter().map(|file| (shown(file), file.old_path.clone().unwrap())).collect();
+        let names: Vec<_> = files
+            .iter()
+            .map(|file| (shown(file), file.old_path.clone().unwrap()))
+            .collect();
         let expected = [("r to/edited", "edited"), ("r to/was", "as/it/was")];
-        assert_eq!(names, expected.map(|(new, old)| (new.to_owned(), old.to_owned())));
+        assert_eq!(
+            names,
+            expected.map(|(new, old)| (new.to_owned(), old.to_owned()))
+        );
         assert!(diff_of(&files[0]).contains("\n-line 7\n+seven\n"));
         assert_eq!(
             diff_of(&files[1]),
@@ -144,7 +161,10 @@ fn binary_files_have_content_and_no_lines() {
     for mut place in Place::both() {
         place.write("b", b"a\0b");
         let (files, _) = place.changes(|place| place.write("b", b"a\0c"));
-        assert_eq!(diff_of(&files[0]), "diff --git a/b b/b\nBinary files a/b and b/b differ\n");
+        assert_eq!(
+            diff_of(&files[0]),
+            "diff --git a/b b/b\nBinary files a/b and b/b differ\n"
+        );
         assert_eq!(content_of(&files[0]).unwrap(), b"a\0c");
         assert_eq!(files[0].truncated, None);
     }
@@ -152,7 +172,13 @@ fn binary_files_have_content_and_no_lines() {
 
 #[test]
 fn strange_names_are_told_exactly() {
-    let names: [&[u8]; 5] = [b"a\nb", b"\x1b[31m", b"a \"quote\"\\", b"\xff\xfe", "\u{e4}\u{202e}".as_bytes()];
+    let names: [&[u8]; 5] = [
+        b"a\nb",
+        b"\x1b[31m",
+        b"a \"quote\"\\",
+        b"\xff\xfe",
+        "\u{e4}\u{202e}".as_bytes(),
+    ];
     for mut place in Place::both() {
         let (files, _) = place.changes(|place| {
             for name in names {

@@ -114,12 +114,24 @@ fn path_of(file: &AddFile) -> Vec<u8> {
 }
 
 fn diff_of(file: &AddFile) -> String {
-    let diff = file.diff_base64.as_ref().map(|diff| STANDARD.decode(diff).unwrap());
+    let diff = file
+        .diff_base64
+        .as_ref()
+        .map(|diff| STANDARD.decode(diff).unwrap());
     String::from_utf8_lossy(&diff.unwrap_or_default()).into_owned()
 }
 
 fn content_of(file: &AddFile) -> Option<Vec<u8>> {
-    file.content_base64.as_ref().map(|content| STANDARD.decode(content).unwrap())
+    file.content_base64
+        .as_ref()
+        .map(|content| STANDARD.decode(content).unwrap())
+}
+
+/// Lines that all are different.
+fn numbered(word: &str, numbers: impl Iterator<Item = usize>) -> String {
+    numbers
+        .flat_map(|n| [word.to_owned(), n.to_string(), "\n".to_owned()])
+        .collect()
 }
 
 /// Git as somebody would use it who trusts the folder.
@@ -144,12 +156,17 @@ fn git(folder: &Path, arguments: &[&str]) -> Output {
     output
 }
 
+/// Mode, times and content of a file.
+type Known = (u32, [i64; 4], Vec<u8>);
+
 /// Everything in a folder but its access times: type, mode, times, content.
-fn snapshot(folder: &Path) -> BTreeMap<PathBuf, (u32, i64, i64, i64, i64, Vec<u8>)> {
+fn snapshot(folder: &Path) -> BTreeMap<PathBuf, Known> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
-        let all = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let all = fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
         for path in all.chain([folder.clone()]) {
             let stat = fs::symlink_metadata(&path).unwrap();
             let content = if stat.is_file() {
@@ -162,8 +179,13 @@ fn snapshot(folder: &Path) -> BTreeMap<PathBuf, (u32, i64, i64, i64, i64, Vec<u8
             if stat.is_dir() && path != folder {
                 folders.push(path.clone());
             }
-            let times = (stat.mtime(), stat.mtime_nsec(), stat.ctime(), stat.ctime_nsec());
-            let known = (stat.mode(), times.0, times.1, times.2, times.3, content);
+            let times = [
+                stat.mtime(),
+                stat.mtime_nsec(),
+                stat.ctime(),
+                stat.ctime_nsec(),
+            ];
+            let known = (stat.mode(), times, content);
             found.insert(path, known);
         }
     }
