@@ -1,5 +1,7 @@
 //! Folders in which an agent did what it could.
 
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -291,6 +293,64 @@ fn links_are_not_followed() {
         // Nor while content is read again.
         assert_eq!(walk::content(&place.root, b"d/f", 100), None);
         assert_eq!(walk::content(&place.root, b"passwd", 100_000), None);
+    }
+}
+
+#[test]
+fn links_that_come_and_go_are_not_followed() {
+    let mut place = Place::folder();
+    let secrets = place.outside().join("secrets");
+    fs::create_dir(&secrets).unwrap();
+    fs::write(secrets.join("f"), "SECRET").unwrap();
+    place.write("real/f", "harmless");
+    place.link("link", secrets.to_str().unwrap());
+    place.write("file", "harmless");
+    place.link("to-file", secrets.join("f").to_str().unwrap());
+    let stop = Arc::new(AtomicBool::new(false));
+    let swapper = std::thread::spawn({
+        let (stop, at) = (stop.clone(), |name: &str| place.path(name));
+        let pairs = [["real", "link", "d"], ["file", "to-file", "g"]].map(|pair| pair.map(at));
+        move || {
+            while !stop.load(Ordering::Relaxed) {
+                for [one, other, shown] in &pairs {
+                    for from in [one, other] {
+                        fs::rename(from, shown).unwrap();
+                        fs::rename(shown, from).unwrap();
+                    }
+                }
+            }
+        }
+    });
+    for _ in 0..300 {
+        for file in place.changes(|_| {}).0 {
+            let content = content_of(&file).unwrap_or_default();
+            let all = format!("{}{}", diff_of(&file), String::from_utf8_lossy(&content));
+            assert!(!all.contains("SECRET"), "{all}");
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    swapper.join().unwrap();
+}
+
+#[test]
+fn set_times_hide_nothing() {
+    let mut places = Place::both();
+    for place in &places {
+        place.write("f", "one");
+    }
+    // Until the files are so old that their times are enough.
+    std::thread::sleep(Duration::from_millis(3_100));
+    for place in &mut places {
+        let names = place.names(|place| {
+            let was = fs::metadata(place.path("f")).unwrap().modified().unwrap();
+            let file = fs::OpenOptions::new()
+                .write(true)
+                .open(place.path("f"))
+                .unwrap();
+            file.write_all_at(b"two", 0).unwrap();
+            file.set_modified(was).unwrap();
+        });
+        assert_eq!(names, ["m f"]);
     }
 }
 

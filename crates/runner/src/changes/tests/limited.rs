@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::diff::{Side, diff};
+use super::super::tree::{Entry, Kind, Stamp};
 use super::*;
 
 #[test]
@@ -276,6 +277,38 @@ fn a_large_tree_is_quick_the_second_time() {
         begin.elapsed() < Duration::from_secs(2),
         "{:?}",
         begin.elapsed()
+    );
+}
+
+#[test]
+fn times_are_not_trusted_until_they_can_tell() {
+    let stamp = Stamp {
+        device: 1,
+        inode: 1,
+        size: 1,
+        raw_mode: 0o100_644,
+        modified: (0, 0),
+        changed: (100, 0),
+    };
+    let entry = Entry {
+        kind: Kind::File,
+        mode: 0o100_644,
+        stamp,
+        digest: None,
+        newly_ignored: false,
+    };
+    let is_known = |begun| {
+        let entries = [(b"f".to_vec(), entry.clone())].into();
+        let look = Look {
+            entries,
+            begun,
+            ..Look::default()
+        };
+        look.known(b"f", &stamp).is_some()
+    };
+    assert_eq!(
+        [99, 100, 101, 102, 103].map(is_known),
+        [false, false, false, false, true]
     );
 }
 
