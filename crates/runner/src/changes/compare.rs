@@ -1,6 +1,6 @@
 //! What is different between two looks.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 
 use sha2::{Digest as _, Sha256};
@@ -116,11 +116,11 @@ fn join_renamed(changes: &mut Vec<Change>, stash: &Stash) -> io::Result<()> {
     let gone = files(|change| (change.old.as_ref(), change.new.as_ref()));
     let come = files(|change| (change.new.as_ref(), change.old.as_ref()));
 
-    let mut by_digest: HashMap<Digest, Vec<usize>> = HashMap::new();
+    let mut by_digest: HashMap<Digest, VecDeque<usize>> = HashMap::new();
     let mut left_gone = Vec::new();
     for (at, change) in gone {
         if let Some(digest) = change.old.as_ref().and_then(|old| old.digest) {
-            by_digest.entry(digest).or_default().push(at);
+            by_digest.entry(digest).or_default().push_back(at);
         }
     }
     let mut pairs: BTreeMap<usize, (usize, u64)> = BTreeMap::new();
@@ -131,13 +131,12 @@ fn join_renamed(changes: &mut Vec<Change>, stash: &Stash) -> io::Result<()> {
             left_come.push(at);
             continue;
         };
-        // Of several that were the same, the one of the same name is it.
+        // Of a few that were the same, the one of the same name is it.
         let is_namesake = |gone: &usize| name(&changes[*gone].path) == name(&change.path);
-        let which = same.iter().position(is_namesake).unwrap_or(0);
-        if which < same.len() {
-            pairs.insert(at, (same.remove(which), 100));
-        } else {
-            left_come.push(at);
+        let which = same.iter().take(PAIRED).position(is_namesake);
+        match same.remove(which.unwrap_or(0)) {
+            Some(gone) => _ = pairs.insert(at, (gone, 100)),
+            None => left_come.push(at),
         }
     }
     left_gone.extend(by_digest.into_values().flatten());

@@ -17,6 +17,8 @@ fn names_with(index: &[u8], digest: usize) -> Option<Vec<Vec<u8>>> {
         return None;
     }
     let mut names: Vec<Vec<u8>> = Vec::new();
+    // Names that share their beginnings could be made to fill the memory.
+    let mut left = index.len().saturating_mul(4);
     for _ in 0..count {
         let entry = rest;
         let flags = entry.get(40 + digest..)?.first_chunk::<2>()?;
@@ -43,6 +45,7 @@ fn names_with(index: &[u8], digest: usize) -> Option<Vec<Vec<u8>>> {
             // Entries are filled up with at least one NUL to a multiple of eight.
             entry.get((start + end + 8) / 8 * 8..)?
         };
+        left = left.checked_sub(name.len())?;
         names.push(name);
     }
     only_extensions(rest, digest)?;

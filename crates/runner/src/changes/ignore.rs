@@ -3,9 +3,6 @@
 
 use super::glob::Glob;
 
-/// How many rules one file may have; what comes after is not applied, so more is shown.
-const MOST_RULES: usize = 2_000;
-
 /// The rules of one ignore file, for paths relative to its folder.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Rules(Vec<Rule>);
@@ -27,7 +24,7 @@ impl Rules {
             .strip_prefix(b"\xef\xbb\xbf".as_slice())
             .unwrap_or(content);
         let lines = content.split(|byte| *byte == b'\n');
-        Self(lines.filter_map(Rule::parse).take(MOST_RULES).collect())
+        Self(lines.filter_map(Rule::parse).collect())
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -8,8 +8,10 @@ const MIB: u64 = 1 << 20;
 /// What a look at a folder may cost.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// How many files, links and folders are looked at, besides those known already.
+    /// How many names are listed, besides as many as before.
     pub(super) entries: usize,
+    /// How long their paths may be together, besides as much as before.
+    pub(super) path_bytes: usize,
     /// How many folders deep.
     pub(super) depth: usize,
     /// The largest file whose content is compared; of others, size and times are.
@@ -35,6 +37,7 @@ impl Limits {
 /// In the work tree of a repository, which is somebody's project.
 const REPOSITORY: Limits = Limits {
     entries: 300_000,
+    path_bytes: 64 << 20,
     depth: 100,
     read_file: 10 * MIB,
     read: 2_048 * MIB,
@@ -53,8 +56,9 @@ const ELSEWHERE: Limits = Limits {
     ..REPOSITORY
 };
 
-/// The longest ignore file that is obeyed.
-pub(super) const RULES: u64 = MIB;
+/// How much of an ignore file is obeyed, and of all of them.
+pub(super) const RULES: u64 = 128 * KIB;
+pub(super) const ALL_RULES: u64 = 2 * MIB;
 /// How many changed files are handed over.
 pub(super) const PATHS: usize = 10_000;
 /// How many of them may be such that the task itself made ignored.

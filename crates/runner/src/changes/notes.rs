@@ -27,7 +27,7 @@ pub(super) fn notes(
         let (entries, seconds) = (limits.entries, limits.time.as_secs());
         note(u64::from(look.cut.is_some()), &|| {
             format!(
-                "the look {when} the task was ended by its limits ({entries} files and folders, \
+                "the look {when} the task was ended by its limits ({entries} names, \
                  {seconds} s): of what comes later only files known from before are compared"
             )
         });
@@ -63,6 +63,10 @@ pub(super) fn notes(
     for (tally, what) in [
         (&after.unreadable, "files or folders could not be read"),
         (&after.too_deep, "folders are too deep to be looked at"),
+        (
+            &after.long_rules,
+            "ignore files are too long to be obeyed to their end",
+        ),
         (&after.special, "FIFOs, sockets or devices are not shown"),
     ] {
         note(tally.count, &|| {

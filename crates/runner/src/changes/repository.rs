@@ -13,7 +13,7 @@ use super::ignore::Rules;
 
 /// The longest file of git's that is read, in bytes.
 const LONGEST_INDEX: u64 = 64 << 20;
-const LONGEST_TEXT: u64 = 1 << 20;
+const LONGEST_TEXT: u64 = 128 << 10;
 
 /// A repository with a work tree.
 #[derive(Debug)]

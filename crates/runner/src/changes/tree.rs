@@ -30,6 +30,10 @@ pub(super) struct Look {
     pub(super) tracked: Vec<Vec<u8>>,
     /// How many ignored files there are.
     pub(super) ignored: u64,
+    /// How many names were listed, of whatever.
+    pub(super) listed: usize,
+    /// How long all paths are together.
+    pub(super) path_bytes: usize,
     /// Where the walk stopped, if it did not come to the end: paths before it were seen.
     pub(super) cut: Option<Vec<u8>>,
     /// When it began, in seconds since 1970.
@@ -42,6 +46,8 @@ pub(super) struct Look {
     pub(super) unreadable: Tally,
     /// Folders that are too far down.
     pub(super) too_deep: Tally,
+    /// Ignore files that are not obeyed to their end.
+    pub(super) long_rules: Tally,
     /// Files of which only size and times are known.
     pub(super) unread: Tally,
 }

@@ -59,7 +59,8 @@ pub(super) fn look_again(
     stash: &mut Stash,
 ) -> io::Result<Look> {
     let mut walker = Walker::new(Some(before), limits, stash);
-    walker.entries_left += before.entries.len();
+    walker.most_listed += before.listed;
+    walker.most_path_bytes += before.path_bytes;
     if before.is_repository {
         walker.look.is_repository = true;
         walker.before = Some(before);
@@ -117,8 +118,10 @@ struct Walker<'a> {
     rules: RulesAbove,
     /// The rules that are met, if others are applied.
     rules_now: Option<RulesAbove>,
-    entries_left: usize,
+    most_listed: usize,
+    most_path_bytes: usize,
     read_left: u64,
+    rules_left: u64,
     until: Instant,
     look: Look,
 }
@@ -136,8 +139,10 @@ impl<'a> Walker<'a> {
             before: None,
             rules: Vec::new(),
             rules_now: None,
-            entries_left: limits.entries,
+            most_listed: limits.entries,
+            most_path_bytes: limits.path_bytes,
             read_left: limits.read,
+            rules_left: limits::ALL_RULES,
             until: Instant::now() + limits.time,
             look,
         }
@@ -156,8 +161,17 @@ impl<'a> Walker<'a> {
         self.folder(root, &mut Vec::new(), Scope::default())
     }
 
-    fn is_cut(&self) -> bool {
-        self.look.cut.is_some()
+    /// Ends the walk at `path`, unless it has ended before.
+    fn cut(&mut self, path: &[u8]) {
+        self.look.cut.get_or_insert_with(|| path.to_vec());
+    }
+
+    /// Whether the walk has not ended, which it does when time is up.
+    fn may_go_on(&mut self, path: &[u8]) -> bool {
+        if self.look.cut.is_none() && Instant::now() > self.until {
+            self.cut(path);
+        }
+        self.look.cut.is_none()
     }
 
     /// Looks at what is in an open folder, in the order of the bytes of whole paths.
@@ -173,7 +187,7 @@ impl<'a> Walker<'a> {
             self.enter_rules(folder, path, &children);
         }
         for (name, kind) in children {
-            if self.is_cut() {
+            if !self.may_go_on(path) {
                 break;
             }
             let length = path.len();
@@ -204,8 +218,10 @@ impl<'a> Walker<'a> {
             if name == b"." || name == b".." {
                 continue;
             }
-            if children.len() >= self.entries_left {
-                self.look.cut = Some(path.to_vec());
+            // Counted here, since all of them are kept until the last one was looked at.
+            self.look.listed += 1;
+            if self.look.listed > self.most_listed {
+                self.cut(path);
                 return None;
             }
             let kind = match item.file_type() {
@@ -225,7 +241,7 @@ impl<'a> Walker<'a> {
             .iter()
             .any(|(child, kind)| child == name && *kind == FileType::RegularFile);
         let met = if has_rules {
-            Arc::new(Self::read_rules(folder, name))
+            Arc::new(self.read_rules(folder, path, name))
         } else {
             Arc::default()
         };
@@ -246,12 +262,17 @@ impl<'a> Walker<'a> {
         }
     }
 
-    fn read_rules(folder: &OwnedFd, name: &[u8]) -> Rules {
+    fn read_rules(&mut self, folder: &OwnedFd, path: &[u8], name: &[u8]) -> Rules {
         let mut content = Vec::new();
-        if let Ok((file, _)) = open_file(folder.as_fd(), name) {
+        let longest = limits::RULES.min(self.rules_left);
+        if let Ok((file, stamp)) = open_file(folder.as_fd(), name) {
             // Half a file has half the rules, so more is shown.
-            let _ = file.take(limits::RULES).read_to_end(&mut content);
+            let _ = file.take(longest).read_to_end(&mut content);
+            if stamp.size > longest {
+                self.look.long_rules.add(&[path, name].concat());
+            }
         }
+        self.rules_left = self.rules_left.saturating_sub(content.len() as u64);
         Rules::parse(&content)
     }
 
@@ -302,7 +323,7 @@ impl<'a> Walker<'a> {
         if !self.look.is_repository {
             return Some(scope);
         }
-        let ignores = |rules: &RulesAbove| is_ignored(rules, path, is_folder);
+        let ignores = |rules: &RulesAbove| is_ignored(rules, path, is_folder, self.until);
         let is_newly_ignored = || {
             let now = self.rules_now.as_ref();
             scope.newly_ignored || now.is_some_and(ignores)
@@ -337,9 +358,6 @@ impl<'a> Walker<'a> {
         start: usize,
         scope: Scope,
     ) -> Option<OwnedFd> {
-        if !self.may_go_on(path) {
-            return None;
-        }
         if scope.depth >= self.limits.depth {
             self.look.too_deep.add(path);
             return None;
@@ -354,16 +372,6 @@ impl<'a> Walker<'a> {
                 None
             }
         }
-    }
-
-    /// Counts one more thing that is looked at. The walk is cut when it is one too many.
-    fn may_go_on(&mut self, path: &[u8]) -> bool {
-        if self.entries_left == 0 || Instant::now() > self.until {
-            self.look.cut.get_or_insert_with(|| path.to_vec());
-            return false;
-        }
-        self.entries_left -= 1;
-        true
     }
 
     /// Looks at the dangerous parts of a repository, or of that of a submodule in it.
@@ -387,7 +395,7 @@ impl<'a> Walker<'a> {
         scope: Scope,
     ) -> io::Result<()> {
         let kind = type_of(parent, part);
-        if self.is_cut() || kind == FileType::Unknown {
+        if !self.may_go_on(path) || kind == FileType::Unknown {
             return Ok(());
         }
         let start = path.len();
@@ -436,9 +444,6 @@ impl<'a> Walker<'a> {
         start: usize,
         newly_ignored: bool,
     ) -> io::Result<()> {
-        if !self.may_go_on(path) {
-            return Ok(());
-        }
         let name = &path[start..];
         let Ok(found) = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else {
             return Ok(());
@@ -463,7 +468,11 @@ impl<'a> Walker<'a> {
             newly_ignored,
             ..entry
         };
+        self.look.path_bytes += path.len();
         self.look.entries.insert(path.to_vec(), entry);
+        if self.look.path_bytes > self.most_path_bytes {
+            self.cut(path);
+        }
         Ok(())
     }
 
@@ -546,8 +555,6 @@ impl<'a> Walker<'a> {
         let Some(parent) = open_below(root, &path[..start]) else {
             return Ok(());
         };
-        self.entries_left = 1;
-        self.until = Instant::now() + self.limits.time;
         self.leaf(parent.as_fd(), path, start, false)
     }
 
@@ -558,10 +565,18 @@ impl<'a> Walker<'a> {
     }
 }
 
-fn is_ignored(rules: &RulesAbove, path: &[u8], is_folder: bool) -> bool {
+/// Whether rules ignore a path. When time is up they do not.
+fn is_ignored(rules: &RulesAbove, path: &[u8], is_folder: bool, until: Instant) -> bool {
     let path = path.strip_suffix(b"/").unwrap_or(path);
-    let decide = |(above, rules): &(usize, Arc<Rules>)| rules.decide(&path[*above..], is_folder);
-    rules.iter().rev().find_map(decide).unwrap_or(false)
+    for (above, rules) in rules.iter().rev() {
+        if Instant::now() > until {
+            return false;
+        }
+        if let Some(decision) = rules.decide(&path[*above..], is_folder) {
+            return decision;
+        }
+    }
+    false
 }
 
 /// A name such that sorting names sorts whole paths.

@@ -124,6 +124,55 @@ fn a_look_that_is_cut_says_so_and_still_sees_known_files() {
 }
 
 #[test]
+fn memory_is_not_filled() {
+    // Each name of this index begins with all of the one before.
+    let entry = |flags: u16, tail: &[u8]| [&[0; 60], &flags.to_be_bytes()[..], tail].concat();
+    let first = entry(0xfff, &[b"\0", &b"n".repeat(1 << 20)[..], b"\0"].concat());
+    let others = entry(0xfff, b"\0x\0").repeat(1 << 16);
+    let count = (1_u32 << 16) + 1;
+    let head = [&b"DIRC\0\0\0\x04"[..], &count.to_be_bytes()].concat();
+    let index = [head, first, others, vec![0; 20]].concat();
+    let begin = Instant::now();
+    assert_eq!(git_index::names(&index), None);
+    assert!(begin.elapsed() < Duration::from_secs(2));
+
+    let mut place = Place::repository();
+    place.watcher.limits = Some(Limits {
+        path_bytes: 1_000,
+        ..Limits::of(true)
+    });
+    place.write(".gitignore", "x\n".repeat(100_000));
+    let (_, summary) = place.changes(|place| {
+        for n in 0..300 {
+            place.write(format!("{n:0>100}"), "");
+        }
+    });
+    assert!(summary.notes[0].contains("the look after the task was ended"));
+    assert!(
+        summary.notes[2].contains("1 ignore files are too long"),
+        "{summary:?}"
+    );
+}
+
+#[test]
+fn a_great_many_same_files_are_renamed_soon() {
+    let mut place = Place::folder();
+    let copies = 4_000;
+    for n in 0..copies {
+        place.write(format!("a{n}"), "same");
+    }
+    let begin = Instant::now();
+    let (files, _) = place.changes(|place| {
+        for n in 0..copies {
+            fs::rename(place.path(format!("a{n}")), place.path(format!("b{n}"))).unwrap();
+        }
+    });
+    assert_eq!(files.len(), copies);
+    assert!(files.iter().all(|file| file.change == FileChange::Renamed));
+    assert!(begin.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
 fn deep_folders_are_not_descended_into_for_ever() {
     let mut place = Place::folder();
     let (_, summary) = place.changes(|place| place.write(format!("{}f", "d/".repeat(150)), "x"));
@@ -253,6 +302,19 @@ fn contents_made_to_be_slow_are_not() {
     let path = [b"a".repeat(250), b"/x".repeat(1_000)].concat();
     rules.decide(&path, false);
     assert!(begin.elapsed() < Duration::from_secs(1));
+}
+
+#[test]
+fn a_small_folder_is_quick() {
+    for mut place in Place::both() {
+        for n in 0..50 {
+            place.write(format!("d/{n}"), numbered("", 0..100));
+        }
+        let begin = Instant::now();
+        place.changes(|place| place.write("d/7", "x"));
+        println!("small {:?}", begin.elapsed());
+        assert!(begin.elapsed() < Duration::from_secs(1));
+    }
 }
 
 #[test]
