@@ -59,7 +59,7 @@ async fn a_task_cannot_reach_the_data_folder_or_the_server() {
         format!("touch {data}/new"),
         format!("echo x >> {data}/countersign.db"),
         format!("rm {data}/countersign.db"),
-        format!("cd {data}"),
+        format!("cd {data} && ls"),
         format!("cat {outside}"),
         format!("echo x > {outside}"),
         format!("cat /proc/{server}/environ"),

@@ -3,7 +3,6 @@
 //! The work tree of a repository is looked at as git would, but not by git: the repository is an
 //! agent's. Looking alters nothing in the folder, and needs no place of its own in it.
 
-
 mod compare;
 mod diff;
 mod git_index;
