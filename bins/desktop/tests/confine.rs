@@ -464,3 +464,16 @@ fn what_is_unclear_is_refused() {
     );
     assert!(!place.path("mark").exists());
 }
+
+#[test]
+fn root_gives_up_what_reaches_around() {
+    if !geteuid().is_root() || abi().is_none() {
+        return;
+    }
+    // CAP_SYS_RAWIO for the memory of the kernel, CAP_DAC_READ_SEARCH for files by handle, CAP_SYS_ADMIN
+    // for mounts, CAP_SYS_PTRACE for processes
+    let held = "c=$(sed -n 's/^CapEff:\t*//p' /proc/self/status); [ $((0x$c & (1<<17|1<<2|1<<21|1<<19))) -ne 0 ]";
+    denied(Place::new, held);
+    // what is owned by others in the work folder stays usable
+    allowed("chown 1234 own && chmod 600 own && cat own && echo x > own");
+}

@@ -8,12 +8,13 @@
 //! What Landlock cannot take: names, sizes and modes of files can be seen everywhere, and modes and
 //! times changed where the user may; command lines of other processes can be read. Sockets in
 //! folders can be connected to before ABI 9, so whoever takes orders on one (a container daemon, the
-//! user's service manager) can be asked to act outside. And root keeps its capabilities: they
-//! reach around Landlock (`/proc/kcore`, modules, with `CAP_PERFMON` the memory of others). Tasks of
-//! root are confined against mistakes, not against attacks.
+//! user's service manager) can be asked to act outside. Root's capabilities reach around Landlock
+//! (`/proc/kcore`, modules, with `CAP_PERFMON` the memory of others), so they are given up, too.
 
 #[cfg(target_os = "linux")]
 mod arguments;
+#[cfg(target_os = "linux")]
+mod capabilities;
 #[cfg(target_os = "linux")]
 mod grants;
 #[cfg(target_os = "linux")]
@@ -73,6 +74,7 @@ fn prepare(args: impl Iterator<Item = OsString>) -> Result<Vec<OsString>, String
     let home = std::env::var_os("HOME").map(PathBuf::from);
     let grants = grants::of(&confinement, home.as_deref())?;
     landlock::restrict(&grants).map_err(|error| error.to_string())?;
+    capabilities::give_up().map_err(|error| error.to_string())?;
     // Stays through the execution: a supervisor that is killed takes the command along.
     crate::supervise::die_with_parent(rustix::process::Signal::KILL)
         .map_err(|error| error.to_string())?;
