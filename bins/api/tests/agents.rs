@@ -8,7 +8,7 @@ use test_support::server::{Process, beside, program};
 
 use crate::at_work::{AtWork, SOON, sh};
 use crate::evidence::{checked_activity, checked_evidence};
-use crate::rest::text;
+use crate::rest::{eventually, text};
 use crate::site::{API, Site, TASKS, on_every_engine};
 
 /// A repository with one commit.
@@ -182,6 +182,80 @@ fn tasks_at_once_have_worktrees_and_what_they_did_goes_on_to_the_next() {
             );
         }
         assert_eq!(sh(&desk.work(), "git worktree list | wc -l").trim(), "1");
+    });
+}
+
+/// An agent of our own that speaks the Agent Client Protocol and does what the lines of its prompt
+/// say: `crates/runner/examples/test_agent.rs`.
+fn test_agent() -> String {
+    let agent = beside(API, "examples/test_agent");
+    agent.into_os_string().into_string().expect("text")
+}
+
+#[test]
+fn an_agent_of_the_protocol_works_asks_and_is_reviewed() {
+    on_every_engine(async |db| {
+        let site = Site::start(db);
+        let flags = ["--acp", &test_agent()];
+        let desk = AtWork::with(&site, "protocol", REPOSITORY, &flags).await;
+        let client = site.owner.typed();
+        let prompt = "think about it\nplan\nask page.html\nask /etc/passwd\nwrite page.html new\nsay written";
+        let id = desk.create(&desk.prompt(prompt)).await;
+        let task = desk.at_rest(&id).await;
+        assert_eq!(task["status"], "review", "{task}");
+        let output = site.owner.get(&text(&task["outputUrl"])).await;
+        assert!(output.body.ends_with(b"written"), "{:?}", output.body);
+
+        let lines = desk.owner.every(&format!("{TASKS}/{id}/logs")).await;
+        let said: String = lines
+            .iter()
+            .filter(|line| line["stream"] == "agent")
+            .map(|line| text(&line["text"]))
+            .collect();
+        for part in ["about it", "[plan]", "[tool]", "written"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        let answers: Vec<&str> = said
+            .lines()
+            .filter(|line| line.starts_with("[permission]"))
+            .collect();
+        assert_eq!(answers.len(), 2, "{said}");
+        assert!(answers[0].contains("allowed once"), "{said}");
+        assert!(answers[1].contains("rejected"), "{said}");
+        assert_eq!(paths(&files(&desk, &id).await), ["page.html"]);
+        checked_evidence(&desk.owner, &task).await;
+
+        // what a reviewer said reaches the agent, here as a line that it does
+        let said = Decide::reject("x\nwrite moon.html moon\n");
+        client.review_task(&id, &said).await.expect("a decision");
+        let retry = client
+            .retry_task(&id, &RetryTask::default())
+            .await
+            .expect("a retry");
+        let task = desk.at_rest(&retry.id).await;
+        assert_eq!(task["status"], "review", "{task}");
+        assert!(paths(&files(&desk, &retry.id).await).contains(&"moon.html"));
+
+        for (prompt, error) in [
+            ("refuse", "the agent refused"),
+            ("exit", "the agent ended before it answered"),
+            ("garbage", "session/prompt"),
+        ] {
+            let task = desk.run(desk.prompt(prompt)).await;
+            assert_eq!(task["status"], "failed", "{task}");
+            assert!(text(&task["error"]).contains(error), "{task}");
+            checked_evidence(&desk.owner, &task).await;
+        }
+
+        // one that would never end is cancelled with all it has said
+        let id = desk.create(&desk.prompt("say begun\nhang")).await;
+        eventually("it begins", SOON, async || {
+            desk.log(&id).await.contains("begun").then_some(())
+        })
+        .await;
+        client.cancel_task(&id).await.expect("cancelled");
+        let next = desk.run(desk.command("echo next")).await;
+        assert_eq!(next["status"], "done", "the runner goes on: {next}");
     });
 }
 

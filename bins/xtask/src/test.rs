@@ -60,9 +60,10 @@ fn run_in(shell: &Shell, options: &Options, variables: &[(&str, String)]) -> Res
     };
 
     steps.step("browser and its packages", || browser::prepare(shell))?;
-    // Some tests start the programs of other crates, which cargo builds only when asked to.
+    // Some tests start the programs of other crates, and an agent that is an example of one; cargo
+    // builds them only when asked to.
     steps.step("build the programs", || {
-        shell.run(&mut cargo(["build", "--workspace", "--bins"]))
+        shell.run(&mut cargo(["build", "--workspace", "--bins", "--examples"]))
     })?;
     steps.step("tests", || {
         let mut command = runner(shell, &options.nextest);

@@ -128,7 +128,8 @@ async fn in_slot(
     claim: Claim,
     place: Arc<Place>,
 ) {
-    attempt(Arc::new(lease), Arc::new(pulse), &claim, &place).await;
+    let attempt = attempt(Arc::new(lease), Arc::new(pulse), &claim, &place);
+    Box::pin(attempt).await;
     // It fails only if it panics, and then there is nothing more to do about strays.
     let _ = spawn_blocking(move || place.launcher.kill_strays()).await;
     drop(slot);

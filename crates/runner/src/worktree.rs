@@ -22,7 +22,7 @@ use crate::process::{Input, follow};
 use crate::program::shell;
 
 /// How long git may take.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 /// How much of what git says is kept.
 const LONGEST: usize = 4 << 10;
 

@@ -16,7 +16,7 @@ const HARMLESS: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::SETUID)
     .union(CapabilitySet::NET_BIND_SERVICE);
 
-/// Gives up all other capabilities for this thread and what it becomes. With no_new_privs, which
+/// Gives up all other capabilities for this thread and what it becomes. With `no_new_privs`, which
 /// must be set, executing a program as root does not bring them back.
 ///
 /// # Errors

@@ -1,0 +1,279 @@
+//! One attempt in its folder: the program is executed, its log and what it changed are sent.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::ClientError;
+use contract::{Claim, Complete, LogStream, Outcome};
+use tokio::process::Child;
+use tokio::sync::mpsc::{self, Sender};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::acp::{self, AcpError, Answer, Permissions};
+use crate::attempt::Place;
+use crate::changes::Summary;
+use crate::clock;
+use crate::environment;
+use crate::folder::{Folder, Watched};
+use crate::launcher::{Launched, Surroundings};
+use crate::lease::Lease;
+use crate::life::{Abandoned, Life, in_time};
+use crate::process::{Exit, follow};
+use crate::program::Program;
+use crate::pump::{Piece, pump};
+use crate::report::{Ended, fail, failed, is_over, report};
+use crate::upload::upload;
+
+/// How many pieces of log wait for the pump before the task waits in its writes.
+const QUEUE: usize = 64;
+/// How many changed files wait for their upload.
+const FILES: usize = 2;
+/// How long an agent that has answered may take to leave.
+const AGENT_LEAVES: Duration = Duration::from_secs(2);
+
+/// Why the runner kills what it executes when it is stopped itself.
+pub(crate) const STOPPED: &str = "runner stopped";
+
+/// An attempt that may begin.
+pub(crate) struct Execution<'a, L> {
+    pub(crate) lease: &'a Arc<L>,
+    pub(crate) claim: &'a Claim,
+    /// When it was claimed: its time runs from then.
+    pub(crate) claimed: Instant,
+    pub(crate) place: &'a Place,
+}
+
+impl<'a, L: Lease> Execution<'a, L> {
+    /// Executes the program in its folder and sends what comes of it; the result is what to complete
+    /// the task with.
+    pub(crate) async fn perform(
+        &self,
+        program: Program,
+        life: &mut Life<'_>,
+    ) -> Result<Complete, Abandoned> {
+        let Place {
+            folders, launcher, ..
+        } = self.place;
+        let folder = match life.during(folders.prepare(launcher, self.claim)).await? {
+            Ok(folder) => folder,
+            Err(reason) => return Ok(failed(&reason)),
+        };
+        let mut done = self.in_folder(program, &folder, life).await;
+        let keep = matches!(&done, Ok(report) if report.outcome == Outcome::Succeeded);
+        let kept = folders.give_back(launcher, folder, keep).await;
+        if let (Ok(report), Err(reason)) = (&mut done, kept) {
+            fail(report, format!("the result cannot be kept: {reason}"));
+        }
+        done
+    }
+
+    async fn in_folder(
+        &self,
+        program: Program,
+        folder: &Folder,
+        life: &mut Life<'_>,
+    ) -> Result<Complete, Abandoned> {
+        let shutdown = &self.place.shutdown;
+        let watched = match life.during(self.place.folders.look(folder)).await? {
+            Ok(watched) => watched,
+            Err(reason) => return Ok(failed(&format!("cannot look at the work folder: {reason}"))),
+        };
+        let refused = CancellationToken::new();
+        let (pieces, receiver) = mpsc::channel(QUEUE);
+        let mut pumping = spawn({
+            let (lease, refused) = (self.lease.clone(), refused.clone());
+            async move {
+                let sent = pump(lease, receiver).await;
+                if sent.is_err() {
+                    refused.cancel();
+                }
+                sent
+            }
+        });
+        if let Some(note) = folder.note() {
+            say(&pieces, &note).await;
+        }
+        let ended = self
+            .execute(program, folder, &pieces, refused, life)
+            .await?;
+        let compared = self.compare(watched, &pieces);
+        let changes = in_time(shutdown, life.during(compared)).await??;
+        drop(pieces);
+        let sent = in_time(shutdown, life.during(joined(&mut pumping))).await??;
+        report(ended, changes, sent)
+    }
+
+    /// Executes the program, until it ends or there is a reason to stop it: its time, the end of the
+    /// runner, `stop`, or the end of the attempt, and then before anything else happens.
+    async fn execute(
+        &self,
+        program: Program,
+        folder: &Folder,
+        pieces: &Sender<Piece>,
+        stop: CancellationToken,
+        life: &mut Life<'_>,
+    ) -> Result<Ended, Abandoned> {
+        let conversation = program.conversation.clone();
+        let (mut child, _running) = match self.start(program, folder) {
+            Ok(started) => started,
+            Err(error) => return Ok(Ended::unstarted(&error)),
+        };
+        let talk = |(text, permissions): (String, Permissions)| {
+            let (stdin, stdout) = (child.stdin.take()?, child.stdout.take()?);
+            let (pieces, stop, path) = (pieces.clone(), stop.clone(), folder.path.clone());
+            Some(spawn(async move {
+                let prompt = acp::Prompt {
+                    text: &text,
+                    folder: &path,
+                    permissions,
+                };
+                acp::converse(stdin, stdout, prompt, pieces, &stop).await
+            }))
+        };
+        let mut talking = conversation.and_then(talk);
+        let mut running = spawn(follow(child, pieces.clone(), stop.clone()));
+
+        let seconds = u64::try_from(self.claim.task.timeout_seconds).unwrap_or_default();
+        let ended = life
+            .during(async {
+                let reason = tokio::select! {
+                    biased;
+                    (exit, answer) = ended(&mut running, talking.as_mut(), &stop) => {
+                        return (exit, answer, None);
+                    }
+                    () = sleep_until(self.claimed + Duration::from_secs(seconds)) => {
+                        format!("timed out after {seconds} s")
+                    }
+                    () = self.place.shutdown.cancelled() => STOPPED.to_owned(),
+                };
+                stop.cancel();
+                let exit = joined(&mut running).await;
+                (exit, last_answer(talking.as_mut()).await, Some(reason))
+            })
+            .await;
+        match ended {
+            Ok((exit, answer, stopped)) => Ok(Ended {
+                exit,
+                stopped,
+                answer,
+            }),
+            Err(abandoned) => {
+                stop.cancel();
+                // How it ended is nobody's business any more.
+                let _ = joined(&mut running).await;
+                Err(abandoned)
+            }
+        }
+    }
+
+    fn start(&self, program: Program, folder: &Folder) -> io::Result<(Child, Launched<'a>)> {
+        let inherited = &self.place.inherited;
+        let surroundings = Surroundings {
+            folder: &folder.path,
+            environment: environment::of_task(inherited, self.claim, folder.temporary())?,
+            write: self.place.folders.writable(folder),
+        };
+        let launcher = &self.place.launcher;
+        launcher.start(program.command, surroundings, program.input)
+    }
+
+    /// Sends what changed in the folder. The result is what is wrong with it, if anything is.
+    async fn compare(
+        &self,
+        watched: Watched,
+        pieces: &Sender<Piece>,
+    ) -> Result<Option<String>, ClientError> {
+        let (sender, receiver) = mpsc::channel(FILES);
+        let uploading = upload(self.lease.clone(), receiver);
+        let (compared, uploaded) = tokio::join!(watched.compare(sender), uploading);
+        match uploaded {
+            Err(error) if is_over(&error) => return Err(error),
+            Err(error) => {
+                return Ok(Some(format!(
+                    "the server refused the changed files: {error}"
+                )));
+            }
+            Ok(()) => {}
+        }
+        let summary = match compared {
+            Ok(summary) => summary,
+            Err(reason) => return Ok(Some(format!("cannot tell what changed: {reason}"))),
+        };
+        for note in notes(&summary) {
+            say(pieces, &note).await;
+        }
+        // What a reviewer cannot see in full must not be approved.
+        let is_hidden = self.claim.task.gated && summary.omitted > 0;
+        let (all, shown) = (summary.files + summary.omitted, summary.files);
+        Ok(is_hidden.then(|| format!("{all} files changed, and only {shown} can be reviewed")))
+    }
+}
+
+/// Waits for the end of a program. An agent that has answered is asked to end.
+async fn ended(
+    running: &mut AbortOnDropHandle<io::Result<Exit>>,
+    talking: Option<&mut AbortOnDropHandle<Result<Answer, AcpError>>>,
+    stop: &CancellationToken,
+) -> (io::Result<Exit>, Option<Result<Answer, AcpError>>) {
+    let Some(talking) = talking else {
+        return (joined(running).await, None);
+    };
+    let answer = joined(talking).await;
+    // Its input is at its end now, which most agents take as a request to leave.
+    let leaving = timeout(AGENT_LEAVES, joined(running)).await;
+    let exit = if let Ok(exit) = leaving {
+        exit
+    } else {
+        stop.cancel();
+        joined(running).await
+    };
+    (exit, Some(answer))
+}
+
+/// What an agent had said when it was stopped.
+async fn last_answer(
+    talking: Option<&mut AbortOnDropHandle<Result<Answer, AcpError>>>,
+) -> Option<Result<Answer, AcpError>> {
+    timeout(AGENT_LEAVES, joined(talking?)).await.ok()
+}
+
+/// What the log says about changed files.
+fn notes(summary: &Summary) -> Vec<String> {
+    let mut notes = summary.notes.clone();
+    if summary.ignored > 0 {
+        notes.push(format!(
+            "{} ignored files were not looked at",
+            summary.ignored
+        ));
+    }
+    notes
+}
+
+/// Puts a remark of the runner into the log.
+async fn say(pieces: &Sender<Piece>, note: &str) {
+    let piece = Piece {
+        stream: LogStream::Agent,
+        at: clock::now(),
+        bytes: format!("[countersign] {note}\n").into_bytes(),
+    };
+    // Whoever reads no more says why elsewhere.
+    let _ = pieces.send(piece).await;
+}
+
+fn spawn<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> AbortOnDropHandle<T> {
+    AbortOnDropHandle::new(tokio::spawn(work))
+}
+
+/// The result of a spawned task. It is never aborted while somebody waits for it, so the only
+/// other end is a panic, which goes on here.
+async fn joined<T>(task: &mut AbortOnDropHandle<T>) -> T {
+    match task.await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
