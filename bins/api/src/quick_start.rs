@@ -39,6 +39,8 @@ struct Home {
 }
 
 pub(crate) fn run(options: &QuickStart) -> Result<(), Failure> {
+    // tasks run as the same user, and its keys are in memory
+    runner::make_unreadable()?;
     let listener = listen(options.listen)?;
     let address = listener.local_addr()?;
     let url = prepare_folders(&options.data_dir, &options.workdir)?;
@@ -89,7 +91,7 @@ fn local_runner(
     let workdir = options.workdir.canonicalize()?;
     let mut config = RunnerConfig::new(server, home.desktop.to_string(), key, workdir);
     options.tasks.apply(&mut config);
-    config.helper = Some(std::env::current_exe()?);
+    config.helper = Some(runner::own_program()?);
     if level.confines() {
         let data = options.data_dir.canonicalize()?;
         config.confinement = Some(options.tasks.confinement(vec![data]));

@@ -38,25 +38,13 @@ pub(crate) enum KeyError {
 /// The key, from standard input or the environment. In the latter case the program starts again
 /// and this does not return.
 pub(crate) fn obtain(from_stdin: bool) -> Result<Secret, KeyError> {
-    make_unreadable()?;
+    runner::make_unreadable().map_err(KeyError::Protect)?;
     match (from_stdin, std::env::var_os(VARIABLE)) {
         (true, None) => read(io::stdin().lock()),
         (true, Some(_)) => Err(KeyError::Twice),
         (false, None) => Err(KeyError::Missing),
         (false, Some(key)) => hand_over(key),
     }
-}
-
-/// Keeps other programs of the same user out of this process's memory and `/proc` files.
-fn make_unreadable() -> Result<(), KeyError> {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-        set_dumpable_behavior(DumpableBehavior::NotDumpable)
-            .map_err(|error| KeyError::Protect(error.into()))
-    }
-    #[cfg(not(target_os = "linux"))]
-    Ok(())
 }
 
 fn read(input: impl Read) -> Result<Secret, KeyError> {

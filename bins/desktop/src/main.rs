@@ -96,7 +96,7 @@ fn work(args: Args) -> Result<(), Failure> {
     let key = key::obtain(args.key_stdin)?;
     let mut config = RunnerConfig::new(args.server, args.desktop, key, args.workdir);
     args.options.apply(&mut config);
-    config.helper = Some(std::env::current_exe()?);
+    config.helper = Some(runner::own_program()?);
     if args.confine {
         let level = runner::level();
         if !level.confines() {

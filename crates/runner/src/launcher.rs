@@ -15,6 +15,19 @@ use crate::environment::Environment;
 use crate::process::{self, Input};
 use crate::supervise;
 
+/// The program of this process, for [`RunnerConfig::helper`](crate::RunnerConfig): on Linux also when
+/// its file was replaced by a newer version since it was started.
+///
+/// # Errors
+/// When the system does not tell.
+pub fn own_program() -> io::Result<PathBuf> {
+    if cfg!(target_os = "linux") {
+        Ok(PathBuf::from("/proc/self/exe"))
+    } else {
+        std::env::current_exe()
+    }
+}
+
 /// Starts programs as the runner's configuration wants it.
 #[derive(Debug)]
 pub(crate) struct Launcher {

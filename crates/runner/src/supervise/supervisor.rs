@@ -9,9 +9,7 @@ use std::process::{Command, ExitCode, ExitStatus};
 use std::time::Duration;
 
 use rustix::io::{Errno, retry_on_intr};
-use rustix::process::{
-    DumpableBehavior, Pid, Signal, WaitOptions, getpid, set_dumpable_behavior, wait,
-};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, wait};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
@@ -21,6 +19,7 @@ use super::lifeline::die_with_parent;
 use super::mirror::mirror;
 use super::strays::become_subreaper;
 use super::tree::below;
+use crate::secrecy::make_unreadable;
 
 /// How long processes that were asked to end may take. Less than the runner waits for this one.
 const GRACE: Duration = Duration::from_secs(4);
@@ -55,7 +54,7 @@ enum Outcome {
 /// When the process cannot become a supervisor. The command is not started then.
 async fn run(command: &[OsString]) -> io::Result<Outcome> {
     // A task may not look into the one that watches it.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    make_unreadable()?;
     become_subreaper()?;
     let mut ended = signal(SignalKind::child())?;
     let mut stops = [
@@ -148,12 +147,7 @@ impl Children {
     fn reap(&mut self) -> bool {
         loop {
             match retry_on_intr(|| wait(WaitOptions::NOHANG)) {
-                // Only the first with this number is the command: an orphan may get it later.
-                Ok(Some((pid, status))) if pid == self.main => {
-                    let status = ExitStatus::from_raw(status.as_raw());
-                    self.main_status.get_or_insert(status);
-                }
-                Ok(Some(_)) => {}
+                Ok(Some((pid, status))) => self.note(pid, ExitStatus::from_raw(status.as_raw())),
                 Ok(None) => return true,
                 Err(error) => {
                     debug_assert_eq!(error, Errno::CHILD);
@@ -161,5 +155,30 @@ impl Children {
                 }
             }
         }
+    }
+
+    /// Remembers how the command ended. Only the first with its number is the command: once it is
+    /// reaped, an orphan may get the number.
+    fn note(&mut self, pid: Pid, status: ExitStatus) {
+        if pid == self.main {
+            self.main_status.get_or_insert(status);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_used_again_does_not_change_the_end() {
+        let (main, other) = (Pid::from_raw(7).unwrap(), Pid::from_raw(8).unwrap());
+        let (code_3, killed) = (ExitStatus::from_raw(3 << 8), ExitStatus::from_raw(9));
+        let mut children = Children::new(main);
+        children.note(other, killed);
+        assert_eq!(children.main_status, None);
+        children.note(main, code_3);
+        children.note(main, killed);
+        assert_eq!(children.main_status, Some(code_3));
     }
 }
