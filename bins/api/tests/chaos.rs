@@ -29,9 +29,28 @@ const BEYOND_A_LEASE: Duration = Duration::from_secs(33);
 /// The longest that a task may take through a fault: two leases and its work.
 const PATIENCE: Duration = Duration::from_secs(150);
 
-/// Says who it is for two seconds, beside processes that try to stay.
-const COMMAND: &str = "setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done' & \
-    (sleep 1000 &) ; i=0; while [ $i -lt 20 ]; do echo $TASK_ID-$TASK_ATTEMPT; i=$((i+1)); sleep 0.1; done";
+/// How often a task says who it is, ten times a second.
+const LINES: i64 = 20;
+/// The same in the first attempt of one whose runner is killed: it would go on for long.
+const MORE_LINES: i64 = 150;
+
+/// Says who it is for a while, whether somebody hears it or not, beside processes that try to stay.
+fn command(fault: Fault) -> String {
+    let first = lines(fault, 1);
+    format!(
+        "trap '' PIPE; setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done' & (sleep 1000 &) ; \
+         n={LINES}; [ $TASK_ATTEMPT != 1 ] || n={first}; \
+         while [ $n -gt 0 ]; do echo $TASK_ID-$TASK_ATTEMPT; n=$((n-1)); sleep 0.1; done"
+    )
+}
+
+fn lines(fault: Fault, attempt: i64) -> i64 {
+    if fault == Fault::Kill && attempt == 1 {
+        MORE_LINES
+    } else {
+        LINES
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {
@@ -88,13 +107,14 @@ impl Victim {
         let task = CreateTask {
             auto_run: Some(true),
             max_attempts: Some(3),
-            ..CreateTask::new(TaskType::Command, COMMAND, &self.desktop.id)
+            ..CreateTask::new(TaskType::Command, command(fault), &self.desktop.id)
         };
         let task = site.owner.typed().create_task(&task).await.expect("a task");
         sleep(Duration::from_millis(self.random.below(2_200))).await;
         match fault {
             Fault::Kill => {
                 self.runner.kill();
+                nothing_is_left(std::slice::from_ref(&task.id)).await;
                 self.runner = self.start_again().await;
             }
             Fault::Stop => {
@@ -144,13 +164,14 @@ fn a_runner_that_is_killed_stopped_or_cut_off_ends_each_task_once_and_leaves_not
         assert_eq!(ended.len(), rounds);
 
         each_ended_once(&site, &ended).await;
-        for (_, task) in &ended {
-            each_attempt_speaks_for_itself(&site, task).await;
+        for (fault, task) in &ended {
+            each_attempt_speaks_for_itself(&site, *fault, task).await;
             if !task["evidenceSha256"].is_null() {
                 checked_evidence(&site.owner, task).await;
             }
         }
-        nothing_is_left(&ended).await;
+        let ids: Vec<String> = ended.iter().map(|(_, task)| text(&task["id"])).collect();
+        nothing_is_left(&ids).await;
         report(&ended);
         drop(victims);
     });
@@ -181,7 +202,7 @@ async fn each_ended_once(site: &Site, ended: &[(Fault, Value)]) {
 }
 
 /// No line of an earlier attempt is in the log of a later one, and the other way round.
-async fn each_attempt_speaks_for_itself(site: &Site, task: &Value) {
+async fn each_attempt_speaks_for_itself(site: &Site, fault: Fault, task: &Value) {
     let id = text(&task["id"]);
     let attempts = task["attempt"].as_i64().expect("a number");
     for attempt in 1..=attempts {
@@ -197,19 +218,19 @@ async fn each_attempt_speaks_for_itself(site: &Site, task: &Value) {
         let own = format!("{id}-{attempt}");
         assert!(said.lines().all(|line| line == own), "{own}: {said}");
         if attempt == attempts && task["status"] == "done" {
-            assert_eq!(said.lines().count(), 20, "{said}");
+            let said = i64::try_from(said.lines().count()).expect("a number");
+            assert_eq!(said, lines(fault, attempt), "{own}");
         }
     }
 }
 
-/// No process that belongs to one of the tasks is alive.
-async fn nothing_is_left(ended: &[(Fault, Value)]) {
-    let ids: Vec<String> = ended.iter().map(|(_, task)| text(&task["id"])).collect();
-    eventually(
-        "no process of a task is left",
-        Duration::from_secs(20),
-        async || left(&ids).is_empty().then_some(()),
-    )
+/// No process that belongs to one of the tasks stays alive: those that are killed have a grace of four
+/// seconds.
+async fn nothing_is_left(ids: &[String]) {
+    let patience = Duration::from_secs(10);
+    eventually("no process of a task is left", patience, async || {
+        left(ids).is_empty().then_some(())
+    })
     .await;
 }
 
