@@ -1,12 +1,12 @@
 //! What was sealed and logged, hashed once more by other code than the server's.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use test_support::canonical;
 
 use crate::rest::{Caller, text};
 
@@ -17,27 +17,6 @@ pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
         write!(hex, "{byte:02x}").expect("a String takes everything");
         hex
     })
-}
-
-/// RFC 8785 of what is hashed here: members in order, no white space, shortest escapes, small integers,
-/// ASCII names.
-fn canonical(value: &Value) -> String {
-    sorted(value).to_string()
-}
-
-/// Another crate of the build may let maps of `serde_json` keep the order of insertion.
-fn sorted(value: &Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let members: BTreeMap<_, _> = members.iter().collect();
-            let members = members
-                .into_iter()
-                .map(|(name, value)| (name.clone(), sorted(value)));
-            members.collect()
-        }
-        Value::Array(elements) => elements.iter().map(sorted).collect(),
-        other => other.clone(),
-    }
 }
 
 /// The bytes of a log entry.

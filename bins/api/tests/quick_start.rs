@@ -376,3 +376,18 @@ fn a_wrong_database_url_is_named_without_its_password() {
     assert!(said.contains("127.0.0.1"), "{said}");
     assert!(!said.contains("hunter2"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_goes_on_when_its_desktop_is_deleted() {
+    let mut home = Home::start();
+    let desktop = home.local_desktop().await;
+    let id = home.run("exec sleep 60").await;
+    let path = format!("/api/desktops/{desktop}");
+    home.owner.delete(&path).await.is(204);
+    home.server
+        .process()
+        .wait_for_line(|line| line.contains("the server goes on without it").then_some(()));
+    let task = home.owner.get(&format!("{TASKS}/{id}")).await.is(200);
+    assert_eq!(task["error"], "desktop deleted");
+    assert_eq!(home.server.process().terminate().code(), Some(0));
+}

@@ -36,6 +36,8 @@ const TOO_SOON: Duration = Duration::from_secs(5);
 /// When the configuration is wrong, or the server refuses the key or the desktop.
 pub async fn run(config: RunnerConfig, shutdown: CancellationToken) -> Result<(), RunnerError> {
     config.check()?;
+    // When the server refuses this runner, that ends its attempts and not what else its caller does.
+    let shutdown = shutdown.child_token();
     let client = || Client::new(&config.server, config.key.clone()).map_err(RunnerError::Client);
     // The heartbeat has connections of its own, which no other call can hold up.
     let (work, pulse) = (client()?, client()?);

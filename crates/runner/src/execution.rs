@@ -55,9 +55,13 @@ impl<'a, L: Lease> Execution<'a, L> {
         life: &mut Life<'_>,
     ) -> Result<Complete, Abandoned> {
         let Place {
-            folders, launcher, ..
+            folders,
+            launcher,
+            shutdown,
+            ..
         } = self.place;
-        let folder = match life.during(folders.prepare(launcher, self.claim)).await? {
+        let preparing = life.during(folders.prepare(launcher, self.claim));
+        let folder = match in_time(shutdown, preparing).await?? {
             Ok(folder) => folder,
             Err(reason) => return Ok(failed(&reason)),
         };
@@ -77,7 +81,8 @@ impl<'a, L: Lease> Execution<'a, L> {
         life: &mut Life<'_>,
     ) -> Result<Complete, Abandoned> {
         let shutdown = &self.place.shutdown;
-        let watched = match life.during(self.place.folders.look(folder)).await? {
+        let looking = life.during(self.place.folders.look(folder));
+        let watched = match in_time(shutdown, looking).await?? {
             Ok(watched) => watched,
             Err(reason) => return Ok(failed(&format!("cannot look at the work folder: {reason}"))),
         };

@@ -1,11 +1,13 @@
 //! What tests of several crates share. A dev-dependency only.
 
 mod activity;
+mod canonical;
 mod db;
 pub mod server;
 mod site;
 
 pub use activity::check_chain;
+pub use canonical::canonical;
 pub use db::{Engine, TestDb};
 pub use site::{Runner, Site, Work, claim, log_entry, task};
 

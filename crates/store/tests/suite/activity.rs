@@ -46,7 +46,7 @@ pub async fn the_log_is_gapless_and_its_hashes_chain(site: &mut Site) {
                 }},
             "at": row.at.to_string(), "prevHash": row.prev_hash,
         });
-        let hash = Digest::of(json.to_string().as_bytes());
+        let hash = Digest::of(test_support::canonical(&json).as_bytes());
         assert_eq!(row.hash, hash.to_string(), "{json}");
     }
     let account = site.account;

@@ -51,8 +51,11 @@ async fn manifest(site: &Site, view: &TaskView) -> Value {
         view.state.evidence_sha256
     );
     let value: Value = serde_json::from_str(&json).unwrap();
-    // serde_json sorts members; all numbers here are integers
-    assert_eq!(value.to_string(), json, "not the canonical form");
+    assert_eq!(
+        test_support::canonical(&value),
+        json,
+        "not the canonical form"
+    );
     value
 }
 
@@ -387,7 +390,7 @@ pub async fn evidence_is_what_was_stored(site: &mut Site) {
         "error": "a \"warning\"\n", "contentSha256": hex(content.as_bytes()),
         "output": {"bytes": 12, "sha256": hex(b"named output"), "truncated": false},
         "logs": {"entries": 2, "bytes": 5, "droppedBytes": 0,
-            "sha256": hex(Value::from(rows).to_string().as_bytes())},
+            "sha256": hex(test_support::canonical(&rows.into()).as_bytes())},
         "files": [
             {"pathBase64": "ZP8=", "oldPath": null, "change": "deleted", "mode": "100644",
                 "oldMode": null, "diff": null, "content": null, "truncated": false},
