@@ -64,6 +64,7 @@ const fn culprit(error: &RunnerError) -> &'static str {
     match error {
         RunnerError::KeyKind => "DESKTOP_API_KEY: ",
         RunnerError::Workdir(_) => "WORKDIR: ",
+        RunnerError::Desktop(_) => "DESKTOP: ",
         RunnerError::Client(_) => "SERVER: ",
         RunnerError::PassesKey => "PASS_ENV: ",
         RunnerError::Isolate { .. } => "ISOLATE: ",

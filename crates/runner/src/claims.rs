@@ -83,7 +83,7 @@ async fn place(config: &RunnerConfig, shutdown: &CancellationToken) -> Result<Pl
     let launcher = launcher.map_err(RunnerError::System)?;
     let workdir = config.workdir.canonicalize().map_err(RunnerError::System)?;
     let repository = if config.isolate {
-        let found = Repository::find(&workdir, &inherited, &launcher).await;
+        let found = Repository::find(&workdir, &config.desktop_id, &inherited, &launcher).await;
         Some(found.map_err(|reason| RunnerError::Isolate {
             folder: workdir.clone(),
             reason,

@@ -72,6 +72,10 @@ impl RunnerConfig {
         if !self.key.expose().starts_with(AGENT_KEY) {
             return Err(RunnerError::KeyKind);
         }
+        let is_id = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        if self.desktop_id.is_empty() || !self.desktop_id.bytes().all(is_id) {
+            return Err(RunnerError::Desktop(self.desktop_id.clone()));
+        }
         if !self.workdir.is_dir() {
             return Err(RunnerError::Workdir(self.workdir.clone()));
         }
@@ -92,6 +96,9 @@ pub enum RunnerError {
          only, because a task that got hold of a person's key could approve itself"
     )]
     KeyKind,
+    /// The desktop's id is none: it names folders, too.
+    #[error("{0:?} is not the id of a desktop: expected desk_…")]
+    Desktop(String),
     /// The work folder does not exist, or is none.
     #[error("the work folder {} is not a folder", .0.display())]
     Workdir(PathBuf),
@@ -149,6 +156,18 @@ mod tests {
             error.to_string(),
             "the work folder /no/such/folder is not a folder"
         );
+    }
+
+    #[test]
+    fn an_id_that_is_a_path_is_refused() {
+        let mut config = config("csk_agent_x", "/");
+        for id in ["", "..", "desk_a/..", "desk a"] {
+            config.desktop_id = id.to_owned();
+            assert!(
+                matches!(config.check(), Err(RunnerError::Desktop(_))),
+                "{id}"
+            );
+        }
     }
 
     #[test]

@@ -51,6 +51,11 @@ fi
 git update-ref "$REF" "$commit"
 echo "$commit""#;
 
+/// Removes what an earlier runner of the same desktop has left behind.
+const CLEAN: &str = r#"set -eu
+find "$WORKTREES" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
+git worktree prune"#;
+
 const REMOVE: &str = r#"git worktree remove --force "$WORKTREE" 2>/dev/null || rm -rf "$WORKTREE"
 git worktree prune"#;
 
@@ -61,7 +66,7 @@ pub(crate) struct Repository {
     root: PathBuf,
     /// Its objects and references.
     data: PathBuf,
-    /// The folder of all worktrees, beside the root.
+    /// The folder of this desktop's worktrees, beside the root.
     worktrees: PathBuf,
     environment: Environment,
 }
@@ -77,12 +82,13 @@ pub(crate) struct Worktree {
 }
 
 impl Repository {
-    /// The repository of `workdir`.
+    /// The repository of `workdir`, and in it no worktree of an earlier runner of `desktop`.
     ///
     /// # Errors
     /// A sentence that says why there is none to work with.
     pub(crate) async fn find(
         workdir: &Path,
+        desktop: &str,
         environment: &Environment,
         launcher: &Launcher,
     ) -> Result<Self, String> {
@@ -100,12 +106,15 @@ impl Repository {
         let name = root.file_name().ok_or("it is the root folder")?;
         let mut folder = name.to_owned();
         folder.push(".worktrees");
-        let worktrees = root.with_file_name(folder);
-        std::fs::create_dir_all(&worktrees)
-            .map_err(|error| format!("cannot make {}: {error}", worktrees.display()))?;
-        repository.worktrees = worktrees;
+        repository.worktrees = root.with_file_name(folder).join(desktop);
         repository.root = root;
         repository.data = data;
+        // a confined script may write below the folder, and not make it
+        std::fs::create_dir_all(&repository.worktrees)
+            .map_err(|error| format!("{}: {error}", repository.worktrees.display()))?;
+        let variables = [("WORKTREES", repository.worktrees.clone().into_os_string())];
+        let root = repository.root.clone();
+        repository.git(launcher, &root, CLEAN, &variables).await?;
         Ok(repository)
     }
 
@@ -250,7 +259,7 @@ mod tests {
 
     impl Site {
         async fn repository(&self) -> Repository {
-            let found = Repository::find(&self.root, &inherited(), &self.launcher).await;
+            let found = Repository::find(&self.root, "desk_a", &inherited(), &self.launcher).await;
             found.unwrap()
         }
     }
@@ -358,6 +367,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_an_earlier_runner_left_behind_is_removed() {
+        let site = site();
+        let left = site.repository().await;
+        let left = left
+            .add(&site.launcher, &claim("task_a", &[]))
+            .await
+            .unwrap();
+        let other = Repository::find(&site.root, "desk_b", &inherited(), &site.launcher).await;
+        assert!(
+            other.is_ok() && left.path.exists(),
+            "another desktop's stays"
+        );
+        site.repository().await;
+        assert!(!left.path.exists());
+        assert_eq!(sh(&site.root, "git worktree list | wc -l").1, "1");
+    }
+
+    #[tokio::test]
     async fn hooks_of_the_repository_are_not_executed() {
         let site = site();
         let mark = site.root.join("mark");
@@ -377,7 +404,8 @@ mod tests {
     async fn without_a_commit_it_says_why() {
         let folder = tempfile::tempdir().unwrap();
         let launcher = Launcher::new(None, None).unwrap();
-        let find = async || Repository::find(folder.path(), &inherited(), &launcher).await;
+        let find =
+            async || Repository::find(folder.path(), "desk_a", &inherited(), &launcher).await;
         assert!(find().await.unwrap_err().contains("not a git repository"));
         assert!(sh(folder.path(), "git init -q .").0);
         assert!(find().await.unwrap_err().contains("there is no commit yet"));
