@@ -12,7 +12,7 @@ use crate::rest::{eventually, text};
 use crate::site::{API, Site, TASKS, on_every_engine};
 
 /// A repository with one commit.
-const REPOSITORY: &str = "git init -q . && printf 'node_modules/\\n' > .gitignore && echo old > page.html && \
+pub const REPOSITORY: &str = "git init -q . && printf 'node_modules/\\n' > .gitignore && echo old > page.html && \
     git add . && git -c user.name=x -c user.email=x@example.org commit -qm start";
 /// An agent that writes what it is told into a page.
 const AGENT: &str = "echo thinking; cat > page.html; mkdir -p node_modules && touch node_modules/x";

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::at_work::{AtWork, SOON};
+use crate::agents::REPOSITORY;
+use crate::at_work::{AtWork, SOON, sh};
 use crate::quick_start::Home;
 use crate::rest::text;
 use crate::site::{Site, TASKS, on_every_engine};
@@ -171,5 +172,35 @@ fn a_desktop_confines_its_tasks_with_all_that_they_start() {
             (!std::path::Path::new(folder.trim()).exists()).then_some(())
         })
         .await;
+    });
+}
+
+/// Git itself works in there: the worktree is made, kept and removed by confined scripts.
+#[test]
+fn confined_tasks_can_have_worktrees() {
+    if !can_confine() {
+        return;
+    }
+    on_every_engine(async |db| {
+        let site = Site::start(db);
+        let flags = [
+            "--confine",
+            "--isolate",
+            "--prompt-command",
+            "cat > page; ls ../../..; ls ..; true",
+        ];
+        let desk = AtWork::with(&site, "apart", REPOSITORY, &flags).await;
+        let task = desk.run(desk.prompt("Hello.")).await;
+        assert_eq!(task["status"], "review", "{task}");
+        let id = text(&task["id"]);
+        assert!(
+            desk.log(&id).await.contains("ermission denied"),
+            "only its own"
+        );
+        let files = desk.owner.every(&format!("{TASKS}/{id}/files")).await;
+        assert_eq!(files[0]["path"], json!("page"), "{files:?}");
+        let kept = "git show refs/countersign/$(git for-each-ref --format='%(refname:lstrip=2)' refs/countersign):page";
+        assert_eq!(sh(&desk.work(), kept), "Hello.");
+        assert_eq!(sh(&desk.work(), "ls ../work.worktrees/*"), "");
     });
 }
