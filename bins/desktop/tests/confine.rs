@@ -98,9 +98,17 @@ impl Place {
         self.confining(script).output().unwrap()
     }
 
+    fn confined_with(&self, flags: &[&str], script: &str) -> Output {
+        self.confining_with(flags, script).output().unwrap()
+    }
+
     fn confining(&self, script: &str) -> Command {
+        self.confining_with(&[], script)
+    }
+
+    fn confining_with(&self, flags: &[&str], script: &str) -> Command {
         let mut command = Command::new(DESKTOP);
-        command.arg("confine");
+        command.arg("confine").args(flags);
         for (flag, path) in [
             ("--write", self.path("work")),
             ("--write", self.path("tmp")),
@@ -369,13 +377,7 @@ fn work_can_be_done() {
             "python3 -c 'import ssl, socket, tempfile; tempfile.TemporaryFile(); ssl.create_default_context()'",
         );
         allowed(
-            "python3 -c 'import socket as s; l = s.socket(s.AF_UNIX); l.bind(\"sock\"); l.listen(); s.socket(s.AF_UNIX).connect(\"sock\")'",
-        );
-        allowed(
             "python3 -c 'import socket as s; l = s.create_server((\"127.0.0.1\", 0)); s.create_connection(l.getsockname())'",
-        );
-        allowed(
-            "python3 -c 'import pty; pty.spawn([\"/bin/sh\", \"-c\", \"stty size; echo x >/dev/tty\"])' </dev/null",
         );
         allowed("python3 -c 'import multiprocessing as m; m.Lock(); m.Queue()'");
     }
@@ -476,4 +478,31 @@ fn root_gives_up_what_reaches_around() {
     denied(Place::new, held);
     // what is owned by others in the work folder stays usable
     allowed("chown 1234 own && chmod 600 own && cat own && echo x > own");
+}
+
+#[test]
+fn local_sockets_are_out_of_reach_unless_they_are_allowed() {
+    if !matches!(abi(), Some(1..9)) || !installed("python3") {
+        return;
+    }
+    // the way to whoever takes orders on one
+    let connects = "python3 -c 'import socket as s; l = s.socket(s.AF_UNIX); l.bind(\"sock\"); l.listen(); s.socket(s.AF_UNIX).connect(\"sock\")'";
+    denied(Place::new, connects);
+    let place = Place::new();
+    let allowed = place.confined_with(&["--local-sockets"], connects);
+    assert!(allowed.status.success(), "{}", text(&allowed));
+    // programs still talk among themselves
+    let pair = place.confined(
+        "python3 -c 'import socket as s; a, b = s.socketpair(); a.send(b\"x\"); b.recv(1)'",
+    );
+    assert!(pair.status.success(), "{}", text(&pair));
+}
+
+#[test]
+fn terminals_are_out_of_reach() {
+    if abi().is_none() {
+        return;
+    }
+    denied(Place::new, "ls /dev/pts");
+    denied(Place::new, ": </dev/ptmx");
 }

@@ -119,7 +119,7 @@ mod tests {
 
     fn place(folder: &std::path::Path, shutdown: &CancellationToken) -> Place {
         Place {
-            folders: Folders::new(folder.to_owned(), None),
+            folders: Folders::new(folder.to_owned(), None, Vec::new()),
             launcher: Launcher::new(None, None).unwrap(),
             hearts: Hearts::new().unwrap(),
             succession: Succession::default(),

@@ -92,7 +92,7 @@ async fn place(config: &RunnerConfig, shutdown: &CancellationToken) -> Result<Pl
         None
     };
     Ok(Place {
-        folders: Folders::new(workdir, repository),
+        folders: Folders::new(workdir, repository, inherited.clone()),
         launcher,
         hearts: Hearts::new().map_err(RunnerError::System)?,
         succession: Succession::default(),

@@ -67,9 +67,16 @@ impl<'a, L: Lease> Execution<'a, L> {
         };
         let mut done = self.in_folder(program, &folder, life).await;
         let keep = matches!(&done, Ok(report) if report.outcome == Outcome::Succeeded);
-        let kept = folders.give_back(launcher, folder, keep).await;
-        if let (Ok(report), Err(reason)) = (&mut done, kept) {
-            fail(report, format!("the result cannot be kept: {reason}"));
+        let giving = folders.give_back(launcher, folder, keep);
+        match &mut done {
+            Ok(report) => {
+                let kept = in_time(shutdown, life.during(giving)).await??;
+                if let Err(reason) = kept {
+                    fail(report, format!("the result cannot be kept: {reason}"));
+                }
+            }
+            // Nobody waits for the result any more.
+            Err(_) => drop(in_time(shutdown, giving).await),
         }
         done
     }
@@ -179,6 +186,7 @@ impl<'a, L: Lease> Execution<'a, L> {
         let surroundings = Surroundings {
             folder: &folder.path,
             environment: environment::of_task(inherited, self.claim, folder.temporary())?,
+            read: self.place.folders.readable(),
             write: self.place.folders.writable(folder),
         };
         let launcher = &self.place.launcher;
@@ -211,9 +219,13 @@ impl<'a, L: Lease> Execution<'a, L> {
             say(pieces, &note).await;
         }
         // What a reviewer cannot see in full must not be approved.
-        let is_hidden = self.claim.task.gated && summary.omitted > 0;
-        let (all, shown) = (summary.files + summary.omitted, summary.files);
-        Ok(is_hidden.then(|| format!("{all} files changed, and only {shown} can be reviewed")))
+        if !self.claim.task.gated || !summary.is_incomplete {
+            return Ok(None);
+        }
+        let (files, omitted) = (summary.files, summary.omitted);
+        Ok(Some(format!(
+            "not all that changed can be reviewed ({files} files are listed, {omitted} more are known): the log says why"
+        )))
     }
 }
 

@@ -10,8 +10,13 @@ use tokio::task::spawn_blocking;
 use tracing::warn;
 
 use crate::changes::{Before, Stopped, Summary, Watcher};
+use crate::environment::Environment;
 use crate::launcher::Launcher;
+use crate::script::Script;
 use crate::worktree::{Repository, Worktree};
+
+/// Removes what is in a folder.
+const EMPTY: &str = r#"find "$FOLDER" -mindepth 1 -maxdepth 1 -exec rm -rf {} +"#;
 
 /// Gives each attempt its folder.
 #[derive(Debug)]
@@ -19,6 +24,8 @@ pub(crate) struct Folders {
     workdir: PathBuf,
     /// Set when each attempt has a worktree.
     repository: Option<Repository>,
+    /// Of the scripts that clean up.
+    environment: Environment,
     /// Watchers of the work folder that nobody uses now. They remember what they saw, so the next
     /// look is quick.
     idle: Arc<Mutex<Vec<Watcher>>>,
@@ -42,10 +49,15 @@ pub(crate) struct Watched {
 }
 
 impl Folders {
-    pub(crate) fn new(workdir: PathBuf, repository: Option<Repository>) -> Self {
+    pub(crate) fn new(
+        workdir: PathBuf,
+        repository: Option<Repository>,
+        environment: Environment,
+    ) -> Self {
         Self {
             workdir,
             repository,
+            environment,
             idle: Arc::default(),
         }
     }
@@ -77,12 +89,19 @@ impl Folders {
         })
     }
 
+    /// What a confined attempt may read beside that.
+    pub(crate) fn readable(&self) -> Vec<PathBuf> {
+        let repository = self.repository.iter();
+        repository
+            .map(|repository| repository.data().to_owned())
+            .collect()
+    }
+
     /// What a confined attempt may write to.
     pub(crate) fn writable(&self, folder: &Folder) -> Vec<PathBuf> {
         let mut paths = vec![folder.path.clone()];
         paths.extend(folder.temporary().map(Path::to_owned));
-        let repository = self.repository.as_ref();
-        paths.extend(repository.map(|repository| repository.data().to_owned()));
+        paths.extend(self.repository.iter().flat_map(Repository::writable));
         paths
     }
 
@@ -114,6 +133,9 @@ impl Folders {
         folder: Folder,
         keep: bool,
     ) -> Result<Option<String>, String> {
+        if let Some(temporary) = folder.temporary {
+            self.remove(launcher, temporary.keep()).await;
+        }
         let (Some(repository), Some(worktree)) = (&self.repository, folder.worktree) else {
             return Ok(None);
         };
@@ -126,6 +148,25 @@ impl Folders {
             warn!(error, "a worktree stays behind");
         }
         kept
+    }
+
+    /// Removes a folder of a task by a script, which may have a hard time with it: folders can be
+    /// nested deeper than a process of ours could follow.
+    async fn remove(&self, launcher: &Launcher, folder: PathBuf) {
+        let mut environment = self.environment.clone();
+        environment.push(("FOLDER".into(), folder.clone().into_os_string()));
+        let script = Script {
+            text: EMPTY,
+            folder: &self.workdir,
+            environment,
+            read: Vec::new(),
+            write: vec![folder.clone()],
+        };
+        let emptied = script.run(launcher).await;
+        let removed = std::fs::remove_dir(&folder).map_err(|error| error.to_string());
+        if let Err(error) = emptied.and(removed) {
+            warn!(folder = %folder.display(), error, "a temporary folder stays behind");
+        }
     }
 }
 

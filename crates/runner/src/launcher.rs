@@ -50,6 +50,8 @@ pub(crate) struct Launched<'a> {
 pub(crate) struct Surroundings<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) environment: Environment,
+    /// What it may read, if it is confined.
+    pub(crate) read: Vec<PathBuf>,
     /// What it may write to, if it is confined.
     pub(crate) write: Vec<PathBuf>,
 }
@@ -88,11 +90,14 @@ impl Launcher {
         let Surroundings {
             folder,
             environment,
+            read,
             write,
         } = surroundings;
         let confinement = self.confinement.as_ref().map(|confinement| Confinement {
             write: [confinement.write.clone(), write].concat(),
-            ..confinement.clone()
+            read: [confinement.read.clone(), read].concat(),
+            protect: confinement.protect.clone(),
+            local_sockets: confinement.local_sockets,
         });
         let command = match &self.helper {
             Some(helper) => supervise::command(helper, confinement.as_ref(), command),

@@ -21,6 +21,7 @@ mod program;
 mod prompt;
 mod pump;
 mod report;
+mod script;
 mod secrecy;
 mod succession;
 mod supervise;

@@ -54,6 +54,11 @@ pub struct Options {
     /// Let confined tasks write below this path, too; several are separated by commas
     #[arg(long, env = "ALLOW_WRITE", value_name = "PATH", value_delimiter = ',')]
     allow_write: Vec<PathBuf>,
+
+    /// Let confined tasks use local sockets; before Linux 7.1 they then reach those of every program of
+    /// the runner's user
+    #[arg(long, env = "ALLOW_LOCAL_SOCKETS")]
+    allow_local_sockets: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -85,6 +90,7 @@ impl Options {
             write: self.allow_write.clone(),
             read: self.allow_read.clone(),
             protect,
+            local_sockets: self.allow_local_sockets,
         }
     }
 }

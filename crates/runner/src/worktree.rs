@@ -9,22 +9,15 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use contract::Claim;
-use tokio::sync::mpsc;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 use crate::environment::Environment;
-use crate::launcher::{Launcher, Surroundings};
-use crate::process::{Input, follow};
-use crate::program::shell;
+use crate::launcher::Launcher;
+use crate::script::Script;
 
-/// How long git may take.
-const PATIENCE: Duration = Duration::from_mins(5);
-/// How much of what git says is kept.
-const LONGEST: usize = 4 << 10;
+/// The parts of a repository's data that git writes to when it commits in a worktree.
+const WRITTEN: &[&str] = &["objects", "refs", "logs", "worktrees"];
 
 /// Prints where the repository is and where its data are, one a line.
 const FIND: &str = r#"set -eu
@@ -109,18 +102,26 @@ impl Repository {
         repository.worktrees = root.with_file_name(folder).join(desktop);
         repository.root = root;
         repository.data = data;
-        // a confined script may write below the folder, and not make it
-        std::fs::create_dir_all(&repository.worktrees)
-            .map_err(|error| format!("{}: {error}", repository.worktrees.display()))?;
+        // a confined script may write below a folder, and not make it
+        for folder in repository.writable().iter().chain([&repository.worktrees]) {
+            std::fs::create_dir_all(folder)
+                .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+        }
         let variables = [("WORKTREES", repository.worktrees.clone().into_os_string())];
         let root = repository.root.clone();
         repository.git(launcher, &root, CLEAN, &variables).await?;
         Ok(repository)
     }
 
-    /// What a confined task must be able to write to beside its worktree, for git to work.
+    /// What a confined task must be able to read beside its worktree, for git to work.
     pub(crate) fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// What it must be able to write to: commits and branches, and not the settings and hooks that
+    /// git executes for whoever comes next.
+    pub(crate) fn writable(&self) -> Vec<PathBuf> {
+        WRITTEN.iter().map(|part| self.data.join(part)).collect()
     }
 
     /// A worktree for a claimed attempt.
@@ -191,51 +192,14 @@ impl Repository {
             environment.push((name.into(), value.clone()));
         }
         environment.push(("GIT_TERMINAL_PROMPT".into(), "0".into()));
-        let surroundings = Surroundings {
+        let script = Script {
+            text: script,
             folder,
             environment,
-            write: vec![self.root.clone(), self.data.clone(), self.worktrees.clone()],
+            read: vec![self.root.clone(), self.data.clone()],
+            write: [self.writable(), vec![self.worktrees.clone()]].concat(),
         };
-        let (child, _running) = launcher
-            .start(shell(script), surroundings, Input::Nothing)
-            .map_err(|error| format!("cannot start git: {error}"))?;
-        let (sender, mut receiver) = mpsc::channel(16);
-        let stop = CancellationToken::new();
-        let mut said = Said::default();
-        let following = follow(child, sender, stop.clone());
-        let reading = async {
-            while let Some(piece) = receiver.recv().await {
-                said.add(&piece);
-            }
-        };
-        let both = async { tokio::join!(following, reading).0 };
-        let exit = timeout(PATIENCE, both)
-            .await
-            .map_err(|_| format!("git took longer than {} s", PATIENCE.as_secs()))?
-            .map_err(|error| format!("cannot follow git: {error}"))?;
-        match exit.error {
-            None => Ok(said.out.trim_end().to_owned()),
-            Some(error) => Err(format!("git: {} ({error})", said.err.trim())),
-        }
-    }
-}
-
-/// What a script printed, cut.
-#[derive(Default)]
-struct Said {
-    out: String,
-    err: String,
-}
-
-impl Said {
-    fn add(&mut self, piece: &crate::pump::Piece) {
-        let text = match piece.stream {
-            contract::LogStream::Stdout => &mut self.out,
-            contract::LogStream::Stderr | contract::LogStream::Agent => &mut self.err,
-        };
-        if text.len() < LONGEST {
-            text.push_str(&String::from_utf8_lossy(&piece.bytes));
-        }
+        script.run(launcher).await
     }
 }
 

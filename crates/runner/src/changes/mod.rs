@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use contract::AddFile;
 
+use compare::Chosen;
 use limits::Limits;
 use report::Report;
 use repository::Repository;
@@ -63,6 +64,9 @@ pub(crate) struct Summary {
     /// Files that are there and ignored, by the rules before the task. From the 10,000th on, an
     /// ignored folder counts as one.
     pub(crate) ignored: u64,
+    /// Whether something may have changed that is not among them: a look did not come to its end, or
+    /// more than before could not be read.
+    pub(crate) is_incomplete: bool,
     /// Sentences for the log.
     pub(crate) notes: Vec<String>,
 }
@@ -172,6 +176,7 @@ impl Watcher {
             files: chosen.changes.len() as u64,
             omitted: chosen.omitted,
             ignored: after.ignored,
+            is_incomplete: is_incomplete(&before, &after, &chosen),
             notes: notes::notes(&before, &after, &limits, &chosen, report.truncated),
         };
         self.last = Some(Arc::new(after));
@@ -188,6 +193,17 @@ impl Watcher {
     fn limits(&self, is_repository: bool) -> Limits {
         self.limits.unwrap_or(Limits::of(is_repository))
     }
+}
+
+/// What could not be read before the task either is none of its doing.
+fn is_incomplete(before: &Look, after: &Look, chosen: &Chosen) -> bool {
+    chosen.omitted > 0
+        || chosen.unknown > 0
+        || before.cut.is_some()
+        || after.cut.is_some()
+        || after.unreadable.count > before.unreadable.count
+        || after.too_deep.count > before.too_deep.count
+        || after.root != before.root
 }
 
 fn cannot(folder: &Path, error: io::Error) -> ChangesError {

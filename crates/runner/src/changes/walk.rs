@@ -20,10 +20,36 @@ use super::stash::Stash;
 use super::tree::{Digest, Entry, Kind, Look, Stamp};
 use crate::clock;
 
-/// The parts of a repository that make git execute or hide something, in the order of their bytes.
-/// Nothing else in `.git` is looked at.
-const PARTS: &[&[u8]] = &[b"config", b"config.worktree", b"hooks", b"info", b"modules"];
-const PARTS_OF_INFO: &[&[u8]] = &[b"attributes", b"exclude"];
+/// What git itself stores in a repository and changes all the time, none of which it executes or takes
+/// as settings. Everything else in `.git` is looked at: settings and hooks, an unfinished rebase, and
+/// whatever does not belong there.
+const STORED: &[&[u8]] = &[
+    b"AUTO_MERGE",
+    b"CHERRY_PICK_HEAD",
+    b"COMMIT_EDITMSG",
+    b"FETCH_HEAD",
+    b"HEAD",
+    b"MERGE_HEAD",
+    b"MERGE_MODE",
+    b"MERGE_MSG",
+    b"MERGE_RR",
+    b"ORIG_HEAD",
+    b"REBASE_HEAD",
+    b"REVERT_HEAD",
+    b"SQUASH_MSG",
+    b"description",
+    b"gc.log",
+    b"gc.pid",
+    b"index",
+    b"index.lock",
+    b"lfs/",
+    b"logs/",
+    b"objects/",
+    b"packed-refs",
+    b"refs/",
+    b"rr-cache/",
+    b"shallow",
+];
 
 /// Looks at `root`. `known` is an earlier look, of which is taken what did not change.
 ///
@@ -374,42 +400,40 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Looks at the dangerous parts of a repository, or of that of a submodule in it.
+    /// Looks at what is in a repository, or in that of a submodule in it, beside what git stores.
     fn repository(&mut self, git: &OwnedFd, path: &mut Vec<u8>, scope: Scope) -> io::Result<()> {
         let scope = Scope {
             depth: scope.depth,
             in_git: true,
             ..Scope::default()
         };
-        for part in PARTS {
-            self.part(git, path, part, scope)?;
+        for (name, kind) in self.children(git, path).unwrap_or_default() {
+            if !self.may_go_on(path) {
+                break;
+            }
+            if !STORED.contains(&&name[..]) {
+                self.part(git, path, &name, kind, scope)?;
+            }
         }
         Ok(())
     }
 
+    /// Looks at one thing in a repository.
     fn part(
         &mut self,
         parent: &OwnedFd,
         path: &mut Vec<u8>,
-        part: &[u8],
+        name: &[u8],
+        kind: FileType,
         scope: Scope,
     ) -> io::Result<()> {
-        let kind = type_of(parent, part);
-        if !self.may_go_on(path) || kind == FileType::Unknown {
-            return Ok(());
-        }
         let start = path.len();
-        path.extend_from_slice(&listed(part, kind));
+        path.extend_from_slice(name);
         if kind != FileType::Directory {
             self.leaf(parent.as_fd(), path, start, false)?;
         } else if let Some(folder) = self.open_folder(parent, path, start, scope) {
-            match part {
-                b"info" => {
-                    for part in PARTS_OF_INFO {
-                        self.part(&folder, path, part, scope)?;
-                    }
-                }
-                b"modules" => self.submodules(&folder, path, scope)?,
+            match name {
+                b"modules/" | b"worktrees/" => self.repositories(&folder, path, scope)?,
                 _ => self.folder(&folder, path, scope)?,
             }
         }
@@ -417,19 +441,28 @@ impl<'a> Walker<'a> {
         Ok(())
     }
 
-    fn submodules(
+    /// Looks at the repositories in a folder. The name of one may have slashes.
+    fn repositories(
         &mut self,
-        modules: &OwnedFd,
+        folder: &OwnedFd,
         path: &mut Vec<u8>,
         scope: Scope,
     ) -> io::Result<()> {
-        for (name, kind) in self.children(modules, path).unwrap_or_default() {
+        for (name, kind) in self.children(folder, path).unwrap_or_default() {
             let start = path.len();
             path.extend_from_slice(&name);
-            if kind == FileType::Directory
-                && let Some(module) = self.open_folder(modules, path, start, scope)
-            {
-                self.repository(&module, path, scope)?;
+            if kind != FileType::Directory {
+                self.leaf(folder.as_fd(), path, start, false)?;
+            } else if let Some(child) = self.open_folder(folder, path, start, scope) {
+                let below = Scope {
+                    depth: scope.depth + 1,
+                    ..scope
+                };
+                if type_of(&child, b"HEAD") == FileType::Unknown {
+                    self.repositories(&child, path, below)?;
+                } else {
+                    self.repository(&child, path, below)?;
+                }
             }
             path.truncate(start);
         }

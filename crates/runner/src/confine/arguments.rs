@@ -4,7 +4,8 @@ use std::ffi::OsString;
 
 use super::Confinement;
 
-/// Reads `--write PATH… --read PATH… --protect PATH… -- COMMAND…`, in any order before the `--`.
+/// Reads `--write PATH… --read PATH… --protect PATH… --local-sockets -- COMMAND…`, in any order
+/// before the `--`.
 ///
 /// # Errors
 /// A sentence about what was expected.
@@ -16,6 +17,10 @@ pub(super) fn parse(
         let flag = args.next().ok_or("expected -- and a command")?;
         let paths = match flag.to_str() {
             Some("--") => break,
+            Some("--local-sockets") => {
+                confinement.local_sockets = true;
+                continue;
+            }
             Some("--write") => &mut confinement.write,
             Some("--read") => &mut confinement.read,
             Some("--protect") => &mut confinement.protect,
@@ -45,11 +50,13 @@ mod tests {
     #[test]
     fn flags_end_where_the_command_begins() {
         let (confinement, command) =
-            parsed("--write /a --protect /d --write /b --read /c -- ls --read /x").unwrap();
+            parsed("--write /a --protect /d --local-sockets --write /b --read /c -- ls --read /x")
+                .unwrap();
         let expected = Confinement {
             write: vec!["/a".into(), "/b".into()],
             read: vec!["/c".into()],
             protect: vec!["/d".into()],
+            local_sockets: true,
         };
         assert_eq!(confinement, expected);
         assert_eq!(command, ["ls", "--read", "/x"]);

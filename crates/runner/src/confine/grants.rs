@@ -19,8 +19,6 @@ pub(super) enum Access {
     Write,
     /// Read and write, as devices that only give or take bytes need.
     Device,
-    /// The same, and control, as terminals need.
-    Terminal,
 }
 
 /// A path without symbolic links, and what may be done with it.
@@ -68,7 +66,6 @@ const SYSTEM: &[(Access, &[&str])] = &[
             "/dev/urandom",
         ],
     ),
-    (Access::Terminal, &["/dev/tty", "/dev/ptmx", "/dev/pts"]),
     (Access::Write, &["/dev/shm"]),
 ];
 

@@ -56,14 +56,12 @@ pub(super) fn restrict(grants: &[Grant]) -> Result<(), RestrictError> {
 
 fn rights(access: Access) -> BitFlags<AccessFs> {
     let read = make_bitflags!(AccessFs::{ReadFile | ReadDir});
-    let device = read | make_bitflags!(AccessFs::{WriteFile | Truncate});
     // Work needs no new devices, and for root a device is a way to all files of a disk.
     let devices = make_bitflags!(AccessFs::{MakeChar | MakeBlock | IoctlDev});
     match access {
         Access::Read => read | AccessFs::ResolveUnix,
         Access::Execute => read | AccessFs::Execute,
         Access::Write => AccessFs::from_all(RIGHTS) & !devices,
-        Access::Device => device,
-        Access::Terminal => device | AccessFs::IoctlDev,
+        Access::Device => read | make_bitflags!(AccessFs::{WriteFile | Truncate}),
     }
 }

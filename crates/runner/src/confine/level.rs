@@ -19,6 +19,15 @@ pub enum Level {
 }
 
 impl Level {
+    /// Whether the kernel can tell which sockets in folders a task may connect to.
+    pub(crate) const fn knows_sockets(self) -> bool {
+        match self {
+            Self::None { .. } => false,
+            #[cfg(target_os = "linux")]
+            Self::Landlock { abi } => abi >= 9,
+        }
+    }
+
     /// Whether tasks can be confined.
     pub const fn confines(self) -> bool {
         !matches!(self, Self::None { .. })

@@ -7,8 +7,9 @@
 //!
 //! What Landlock cannot take: names, sizes and modes of files can be seen everywhere, and modes and
 //! times changed where the user may; command lines of other processes can be read. Sockets in
-//! folders can be connected to before ABI 9, so whoever takes orders on one (a container daemon, the
-//! user's service manager) can be asked to act outside. Root's capabilities reach around Landlock
+//! folders can be connected to before ABI 9, so there local sockets are refused as a whole, unless the
+//! runner allows them. Terminals are not granted: a task could type there. Root's capabilities reach
+//! around Landlock
 //! (`/proc/kcore`, modules, with `CAP_PERFMON` the memory of others), so they are given up, too.
 
 #[cfg(target_os = "linux")]
@@ -20,6 +21,8 @@ mod grants;
 #[cfg(target_os = "linux")]
 mod landlock;
 mod level;
+#[cfg(target_os = "linux")]
+mod sockets;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -38,6 +41,8 @@ pub struct Confinement {
     pub read: Vec<PathBuf>,
     /// What it may never reach. What is granted elsewhere does not contain it.
     pub protect: Vec<PathBuf>,
+    /// Whether it may use local sockets also where the kernel cannot tell which.
+    pub local_sockets: bool,
 }
 
 impl Confinement {
@@ -75,10 +80,22 @@ fn prepare(args: impl Iterator<Item = OsString>) -> Result<Vec<OsString>, String
     let grants = grants::of(&confinement, home.as_deref())?;
     landlock::restrict(&grants).map_err(|error| error.to_string())?;
     capabilities::give_up().map_err(|error| error.to_string())?;
+    if !confinement.local_sockets && !level().knows_sockets() {
+        sockets::give_up().map_err(|error| error.to_string())?;
+    }
+    leave_terminal();
     // Stays through the execution: a supervisor that is killed takes the command along.
     crate::supervise::die_with_parent(rustix::process::Signal::KILL)
         .map_err(|error| error.to_string())?;
     Ok(command)
+}
+
+/// Leaves the session, and with it the terminal of whoever started the runner: a task could type
+/// there.
+#[cfg(target_os = "linux")]
+fn leave_terminal() {
+    // It fails for the leader of a group, which is none of the runner's: somebody tries this out.
+    let _ = rustix::process::setsid();
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -24,6 +24,7 @@ pub(crate) fn command(
         line.extend(flags("--write", &confinement.write));
         line.extend(flags("--read", &confinement.read));
         line.extend(flags("--protect", &confinement.protect));
+        line.extend(confinement.local_sockets.then(|| "--local-sockets".into()));
         line.push("--".into());
     }
     line.extend(command);
@@ -53,11 +54,12 @@ mod tests {
             write: vec!["/work".into(), "/t".into()],
             read: vec!["/models".into()],
             protect: vec!["/data".into()],
+            local_sockets: true,
         };
         assert_eq!(
             line(Some(&confinement)),
             "/bin/desktop supervise -- /bin/desktop confine --write /work --write /t \
-             --read /models --protect /data -- /bin/sh -c true"
+             --read /models --protect /data --local-sockets -- /bin/sh -c true"
         );
     }
 }
