@@ -51,6 +51,9 @@ const STORED: &[&[u8]] = &[
     b"shallow",
 ];
 
+/// The same in its folder `info`.
+const STORED_INFO: &[&[u8]] = &[b"refs"];
+
 /// Looks at `root`. `known` is an earlier look, of which is taken what did not change.
 ///
 /// # Errors
@@ -407,12 +410,23 @@ impl<'a> Walker<'a> {
             in_git: true,
             ..Scope::default()
         };
-        for (name, kind) in self.children(git, path).unwrap_or_default() {
+        self.parts(git, path, STORED, scope)
+    }
+
+    /// Looks at what is in a folder of a repository, except for some names.
+    fn parts(
+        &mut self,
+        folder: &OwnedFd,
+        path: &mut Vec<u8>,
+        except: &[&[u8]],
+        scope: Scope,
+    ) -> io::Result<()> {
+        for (name, kind) in self.children(folder, path).unwrap_or_default() {
             if !self.may_go_on(path) {
                 break;
             }
-            if !STORED.contains(&&name[..]) {
-                self.part(git, path, &name, kind, scope)?;
+            if !except.contains(&&name[..]) {
+                self.part(folder, path, &name, kind, scope)?;
             }
         }
         Ok(())
@@ -434,6 +448,7 @@ impl<'a> Walker<'a> {
         } else if let Some(folder) = self.open_folder(parent, path, start, scope) {
             match name {
                 b"modules/" | b"worktrees/" => self.repositories(&folder, path, scope)?,
+                b"info/" => self.parts(&folder, path, STORED_INFO, scope)?,
                 _ => self.folder(&folder, path, scope)?,
             }
         }

@@ -201,6 +201,59 @@ fn repositories_inside_hide_nothing() {
     );
 }
 
+/// Nothing that git does not store itself can be kept out of sight in a folder of its name.
+#[test]
+fn what_does_not_belong_into_a_repository_is_shown() {
+    let mut place = Place::repository();
+    place.write(".git/modules/libs/foo/HEAD", "ref: refs/heads/main\n");
+    let names = place.names(|place| {
+        place.write(".git/commondir", "x\n");
+        place.write(".git/x/config", "[core]\n");
+        place.write(".git/rebase-merge/git-rebase-todo", "exec evil\n");
+        place.write(".git/modules/libs/foo/config", "[core]\n");
+        place.write(".git/worktrees/w/HEAD", "x\n");
+        place.write(".git/worktrees/w/config.worktree", "[core]\n");
+        place.write("x/.git/payload.sh", "evil\n");
+    });
+    let expected = [
+        "a .git/commondir",
+        "a .git/modules/libs/foo/config",
+        "a .git/rebase-merge/git-rebase-todo",
+        "a .git/worktrees/w/config.worktree",
+        "a .git/x/config",
+        "a x/.git/payload.sh",
+    ];
+    assert_eq!(names, expected);
+}
+
+/// What git does all the time is no news.
+#[test]
+fn a_commit_is_no_change_of_settings() {
+    let mut place = Place::repository();
+    place.write("a", "one");
+    place.commit();
+    let names = place.names(|place| {
+        place.write("a", "two");
+        place.commit();
+        place.git(&["branch", "other"]);
+        place.git(&["stash", "list"]);
+        place.git(&["gc", "-q"]);
+    });
+    assert_eq!(names, ["m a"]);
+}
+
+#[test]
+fn what_a_task_makes_invisible_is_no_secret() {
+    let mut place = Place::repository();
+    let (_, summary) = place.changes(|place| place.write("a", "x"));
+    assert!(!summary.is_incomplete);
+    let deep: String = (0..120).map(|_| "d/").collect();
+    let (_, summary) = place.changes(|place| place.write(format!("{deep}evil"), "x"));
+    assert!(summary.is_incomplete, "{summary:?}");
+    let (_, summary) = place.changes(|place| place.write("a", "y"));
+    assert!(!summary.is_incomplete, "it was there before: {summary:?}");
+}
+
 #[test]
 fn new_rules_hide_nothing() {
     let mut place = Place::repository();
