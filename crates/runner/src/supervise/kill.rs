@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, getpid};
 use super::tree::{Process, below};
 
 /// How long it may take until nothing is left.
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(20);
 /// How often to look for new processes before those that were found are killed. More than a few
 /// rounds are needed only when the processes fork faster than they are stopped.
 const FREEZES: usize = 20;
@@ -20,7 +20,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_m
 /// says that nothing is left. That is asked before each round, with what the round before found,
 /// and has to reap what has ended.
 ///
-/// Blocks, for 5 s at most. The result is whether nothing is left: what runs with the rights of
+/// Blocks, for 20 s at most. The result is whether nothing is left: what runs with the rights of
 /// somebody else or hangs in the kernel cannot be killed.
 pub(super) fn kill_below(spared: &[Pid], mut reaped: impl FnMut(&[Process]) -> bool) -> bool {
     let begin = Instant::now();

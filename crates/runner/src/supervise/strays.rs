@@ -16,7 +16,7 @@ pub(crate) fn become_subreaper() -> io::Result<()> {
 
 /// Kills the children of this process that are not in `known`, with everything below them, and
 /// reaps them. Children in `known` are left alone, running or ended, and so is what is below
-/// them. Blocks: not at all when there are no strays, for 5 s at most.
+/// them. Blocks: not at all when there are no strays, for 20 s at most.
 ///
 /// The result is whether no stray is left.
 ///
