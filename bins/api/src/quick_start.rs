@@ -71,8 +71,9 @@ pub(crate) fn run(options: &QuickStart) -> Result<(), Failure> {
         .await;
         server_stop.cancel();
         stop.cancel();
-        running.await?;
-        Ok(served?)
+        let ended = running.await;
+        served?;
+        Ok(ended?)
     });
     store.close();
     served
@@ -94,7 +95,7 @@ fn local_runner(
     config.helper = Some(runner::own_program()?);
     if level.confines() {
         let data = options.data_dir.canonicalize()?;
-        config.confinement = Some(options.tasks.confinement(vec![data]));
+        config.confinement = Some(options.tasks.confinement(vec![data])?);
     }
     Ok(config)
 }
@@ -113,7 +114,7 @@ fn spawn_desktop(
         .name("desktop".to_owned())
         .spawn(move || {
             runtime.block_on(run_desktop(config, stop, server_stop));
-            // Nobody waits any more when the server has failed.
+            // Whoever started this waits, unless it has failed itself.
             let _ = ended.send(());
         })?;
     Ok(waiting)
@@ -125,11 +126,12 @@ async fn run_desktop(
     stop: CancellationToken,
     server_stop: CancellationToken,
 ) {
+    // also when the desktop panics: a server that nobody can stop is worse than one without it
+    let _stop = server_stop.drop_guard();
     if let Err(error) = runner::run(config, stop.clone()).await {
         tracing::error!(%error, "the local desktop stopped; the server goes on without it");
         stop.cancelled().await;
     }
-    server_stop.cancel();
 }
 
 /// The data folder, for its owner only, and the work folder outside it.

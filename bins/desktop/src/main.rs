@@ -39,7 +39,7 @@ struct Args {
     options: Options,
     /// Confine tasks to the work folder and what a build needs, by Landlock; where the kernel cannot,
     /// the runner does not start
-    #[arg(long, env = "CONFINE")]
+    #[arg(long, env = "CONFINE", value_parser = clap::builder::BoolishValueParser::new())]
     confine: bool,
     /// Read the key from standard input instead of the environment
     #[arg(long)]
@@ -55,6 +55,8 @@ enum Failure {
     Start(#[from] std::io::Error),
     #[error("CONFINE (--confine): tasks cannot be confined here: {0}")]
     Unconfined(Level),
+    #[error("{0}")]
+    Path(String),
     #[error("{culprit}{0}", culprit = culprit(.0))]
     Runner(#[from] RunnerError),
 }
@@ -104,7 +106,11 @@ fn work(args: Args) -> Result<(), Failure> {
             return Err(Failure::Unconfined(level));
         }
         info!(%level, "tasks are confined");
-        config.confinement = Some(args.options.confinement(Vec::new()));
+        config.confinement = Some(
+            args.options
+                .confinement(Vec::new())
+                .map_err(Failure::Path)?,
+        );
     }
     // One thread: tasks die with the thread that started them.
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use contract::{Claim, Complete};
+use client::ClientError;
+use contract::{Claim, Complete, Task};
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -16,14 +18,14 @@ use crate::launcher::Launcher;
 use crate::lease::{Lease, persist};
 use crate::life::{Abandoned, Life, in_time};
 use crate::program::Program;
-use crate::report::failed;
+use crate::report::{failed, is_over};
 use crate::succession::Succession;
 
 /// What a runner brings to every attempt.
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) folders: Folders,
-    pub(crate) launcher: Launcher,
+    pub(crate) launcher: Arc<Launcher>,
     pub(crate) hearts: Hearts,
     pub(crate) succession: Succession,
     /// What executes prompts.
@@ -32,6 +34,18 @@ pub(crate) struct Place {
     pub(crate) inherited: Environment,
     /// Cancelled when the runner shall stop.
     pub(crate) shutdown: CancellationToken,
+}
+
+impl Place {
+    /// Kills what programs left behind that ended before their supervisor could.
+    pub(crate) async fn kill_strays(&self) {
+        let launcher = self.launcher.clone();
+        match spawn_blocking(move || launcher.kill_strays()).await {
+            Ok(true) => {}
+            Ok(false) => warn!("processes of a task are left that cannot be killed"),
+            Err(error) => warn!(%error, "cannot look for processes that tasks left behind"),
+        }
+    }
 }
 
 /// Executes a claimed task and reports on it, until it is completed or no longer ours. The two
@@ -72,12 +86,26 @@ async fn claim_to_completion<L: Lease>(
         place,
     };
     let report = result(&execution, &mut life).await?;
-    let completing = persist("completing a task", || lease.complete(&report));
-    match in_time(&place.shutdown, life.during(completing)).await?? {
-        Ok(task) => info!(task = task.id, status = %task.status, "task completed"),
-        Err(error) => return Err(Abandoned::Over(error.into())),
+    let mut done = in_time(&place.shutdown, life.during(complete(&*lease, &report))).await??;
+    if let Err(error) = &done
+        && !is_over(error)
+    {
+        // What the server does not take as it is ends as a failure that says so, and not as a task that
+        // is executed again.
+        let failure = failed(&format!("the server refused the result: {error}"));
+        let failure = Complete {
+            log_entries: None,
+            ..failure
+        };
+        done = in_time(&place.shutdown, life.during(complete(&*lease, &failure))).await??;
     }
+    let task = done.map_err(|error| Abandoned::Over(error.into()))?;
+    info!(task = task.id, status = %task.status, "task completed");
     Ok(())
+}
+
+async fn complete(lease: &impl Lease, report: &Complete) -> Result<Task, ClientError> {
+    persist("completing a task", || lease.complete(report)).await
 }
 
 /// What to complete the task with, executed or not.
@@ -107,7 +135,7 @@ mod tests {
     use super::*;
     use crate::lease::fake::{FakeLease, task};
 
-    fn claim(content: &str, change: impl FnOnce(&mut contract::Task)) -> Claim {
+    fn claim(content: &str, change: impl FnOnce(&mut Task)) -> Claim {
         let mut task = task(content);
         change(&mut task);
         serde_json::from_value(json!({
@@ -120,7 +148,7 @@ mod tests {
     fn place(folder: &std::path::Path, shutdown: &CancellationToken) -> Place {
         Place {
             folders: Folders::new(folder.to_owned(), None, Vec::new()),
-            launcher: Launcher::new(None, None).unwrap(),
+            launcher: Arc::new(Launcher::new(None, None).unwrap()),
             hearts: Hearts::new().unwrap(),
             succession: Succession::default(),
             agent: None,
@@ -260,6 +288,19 @@ mod tests {
         assert_eq!(log(&lease), "Write it. Write it.");
         let done = lease.completed.lock().unwrap().pop().unwrap();
         assert_eq!((done.outcome, done.output), (Outcome::Succeeded, None));
+    }
+
+    #[tokio::test]
+    async fn a_refused_result_is_a_failure_and_no_lost_task() {
+        let lease = Arc::new(FakeLease::default());
+        lease
+            .completions
+            .lock()
+            .unwrap()
+            .push_back(Code::LogsIncomplete);
+        let done = run(&lease, &claim("true", |_| {})).await.unwrap();
+        assert_eq!((done.outcome, done.log_entries), (Outcome::Failed, None));
+        assert!(done.error.unwrap().contains("refused the result"));
     }
 
     #[tokio::test]

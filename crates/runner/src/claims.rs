@@ -6,7 +6,7 @@ use std::time::Duration;
 use client::{Backoff, Client, ClientError};
 use contract::{Claim, Code};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -93,7 +93,7 @@ async fn place(config: &RunnerConfig, shutdown: &CancellationToken) -> Result<Pl
     };
     Ok(Place {
         folders: Folders::new(workdir, repository, inherited.clone()),
-        launcher,
+        launcher: Arc::new(launcher),
         hearts: Hearts::new().map_err(RunnerError::System)?,
         succession: Succession::default(),
         agent: config.agent.clone(),
@@ -132,8 +132,6 @@ async fn in_slot(
 ) {
     let attempt = attempt(Arc::new(lease), Arc::new(pulse), &claim, &place);
     Box::pin(attempt).await;
-    // It fails only if it panics, and then there is nothing more to do about strays.
-    let _ = spawn_blocking(move || place.launcher.kill_strays()).await;
     drop(slot);
 }
 

@@ -149,12 +149,13 @@ impl<'a, L: Lease> Execution<'a, L> {
         let mut running = spawn(follow(child, pieces.clone(), stop.clone()));
 
         let seconds = u64::try_from(self.claim.task.timeout_seconds).unwrap_or_default();
+        let mut answer = None;
         let ended = life
             .during(async {
                 let reason = tokio::select! {
                     biased;
-                    (exit, answer) = ended(&mut running, talking.as_mut(), &stop) => {
-                        return (exit, answer, None);
+                    exit = ended(&mut running, talking.as_mut(), &mut answer, &stop) => {
+                        return (exit, None);
                     }
                     () = sleep_until(self.claimed + Duration::from_secs(seconds)) => {
                         format!("timed out after {seconds} s")
@@ -162,23 +163,26 @@ impl<'a, L: Lease> Execution<'a, L> {
                     () = self.place.shutdown.cancelled() => STOPPED.to_owned(),
                 };
                 stop.cancel();
-                let exit = joined(&mut running).await;
-                (exit, last_answer(talking.as_mut()).await, Some(reason))
+                (joined(&mut running).await, Some(reason))
             })
             .await;
-        match ended {
-            Ok((exit, answer, stopped)) => Ok(Ended {
-                exit,
-                stopped,
-                answer,
-            }),
-            Err(abandoned) => {
-                stop.cancel();
-                // How it ended is nobody's business any more.
-                let _ = joined(&mut running).await;
-                Err(abandoned)
-            }
+        if ended.is_err() {
+            stop.cancel();
+            // How it ended is nobody's business any more.
+            let _ = joined(&mut running).await;
         }
+        self.place.kill_strays().await;
+        let (exit, stopped) = ended?;
+        if let (None, Some(talking)) = (&answer, &mut talking) {
+            // What it had said when it was stopped.
+            answer = timeout(AGENT_LEAVES, joined(talking)).await.ok();
+        }
+        Ok(Ended {
+            exit,
+            // A turn that has ended is not undone by the time its agent took to leave.
+            stopped: stopped.filter(|_| !matches!(&answer, Some(Ok(answer)) if answer.is_whole())),
+            answer,
+        })
     }
 
     fn start(&self, program: Program, folder: &Folder) -> io::Result<(Child, Launched<'a>)> {
@@ -229,32 +233,24 @@ impl<'a, L: Lease> Execution<'a, L> {
     }
 }
 
-/// Waits for the end of a program. An agent that has answered is asked to end.
+/// Waits for the end of a program. An agent that has answered, which is noted at once, is asked to
+/// end.
 async fn ended(
     running: &mut AbortOnDropHandle<io::Result<Exit>>,
     talking: Option<&mut AbortOnDropHandle<Result<Answer, AcpError>>>,
+    answer: &mut Option<Result<Answer, AcpError>>,
     stop: &CancellationToken,
-) -> (io::Result<Exit>, Option<Result<Answer, AcpError>>) {
+) -> io::Result<Exit> {
     let Some(talking) = talking else {
-        return (joined(running).await, None);
+        return joined(running).await;
     };
-    let answer = joined(talking).await;
+    *answer = Some(joined(talking).await);
     // Its input is at its end now, which most agents take as a request to leave.
-    let leaving = timeout(AGENT_LEAVES, joined(running)).await;
-    let exit = if let Ok(exit) = leaving {
-        exit
-    } else {
-        stop.cancel();
-        joined(running).await
-    };
-    (exit, Some(answer))
-}
-
-/// What an agent had said when it was stopped.
-async fn last_answer(
-    talking: Option<&mut AbortOnDropHandle<Result<Answer, AcpError>>>,
-) -> Option<Result<Answer, AcpError>> {
-    timeout(AGENT_LEAVES, joined(talking?)).await.ok()
+    if let Ok(exit) = timeout(AGENT_LEAVES, joined(running)).await {
+        return exit;
+    }
+    stop.cancel();
+    joined(running).await
 }
 
 /// What the log says about changed files.

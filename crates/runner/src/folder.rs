@@ -16,7 +16,8 @@ use crate::script::Script;
 use crate::worktree::{Repository, Worktree};
 
 /// Removes what is in a folder.
-const EMPTY: &str = r#"find "$FOLDER" -mindepth 1 -maxdepth 1 -exec rm -rf {} +"#;
+const EMPTY: &str =
+    r#"chmod -R u+rwX "$FOLDER"; find "$FOLDER" -mindepth 1 -maxdepth 1 -exec rm -rf {} +"#;
 
 /// Gives each attempt its folder.
 #[derive(Debug)]
@@ -202,8 +203,11 @@ impl Watched {
                     files.blocking_send(file).map_err(|_| Stopped)
                 })
                 .map_err(|error| error.to_string())?;
-            if let Some(idle) = idle {
-                lock(&idle).push(watcher);
+            // One is enough to be quick, and what it remembers is much.
+            if let Some(mut idle) = idle.as_deref().map(lock)
+                && idle.is_empty()
+            {
+                idle.push(watcher);
             }
             Ok(summary)
         })

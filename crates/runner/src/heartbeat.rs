@@ -97,26 +97,24 @@ impl Heart {
         let is_known = |state: &State| !matches!(state, State::Unconfirmed);
         match self.state.wait_for(is_known).await.as_deref() {
             Ok(State::Over(over)) => Err(over.clone()),
-            _ => Ok(()),
+            Ok(_) => Ok(()),
+            Err(_) => Err(gone()),
         }
     }
 
     /// Waits until the server wants no more of the attempt.
     pub(crate) async fn over(&mut self) -> Over {
-        match self.known_over().await {
-            Some(over) => over,
-            // The thread is gone: nobody tells any more, and whoever waits is dropped, too.
-            None => std::future::pending().await,
-        }
-    }
-
-    async fn known_over(&mut self) -> Option<Over> {
         let is_over = |state: &State| matches!(state, State::Over(_));
         match self.state.wait_for(is_over).await.as_deref() {
-            Ok(State::Over(over)) => Some(over.clone()),
-            _ => None,
+            Ok(State::Over(over)) => over.clone(),
+            _ => gone(),
         }
     }
+}
+
+/// Nothing beats any more: the lease will be lost.
+fn gone() -> Over {
+    ClientError::Configuration("the heartbeat has stopped".to_owned()).into()
 }
 
 /// Beats until the attempt is over, and calls `beaten` each time the server has answered.

@@ -116,13 +116,15 @@ impl Launcher {
         ))
     }
 
-    /// Kills what programs left behind that ended before their supervisor could.
-    pub(crate) fn kill_strays(&self) {
-        if self.helper.is_some() {
-            let running = self.running();
-            let known: Vec<Pid> = running.iter().copied().collect();
-            supervise::kill_strays(&known);
+    /// Kills what programs left behind that ended before their supervisor could. Blocks, and holds up
+    /// every start. The result is whether nothing is left.
+    pub(crate) fn kill_strays(&self) -> bool {
+        if self.helper.is_none() {
+            return true;
         }
+        let running = self.running();
+        let known: Vec<Pid> = running.iter().copied().collect();
+        supervise::kill_strays(&known)
     }
 
     fn running(&self) -> MutexGuard<'_, HashSet<Pid>> {

@@ -4,6 +4,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 
 use crate::acp::Permissions;
@@ -40,7 +41,7 @@ pub struct Options {
     slots: NonZeroUsize,
 
     /// Give each task a git worktree of its own; the work folder must be in a git repository
-    #[arg(long, env = "ISOLATE")]
+    #[arg(long, env = "ISOLATE", value_parser = BoolishValueParser::new())]
     isolate: bool,
 
     /// Let tasks inherit this environment variable; several are separated by commas
@@ -57,7 +58,7 @@ pub struct Options {
 
     /// Let confined tasks use local sockets; before Linux 7.1 they then reach those of every program of
     /// the runner's user
-    #[arg(long, env = "ALLOW_LOCAL_SOCKETS")]
+    #[arg(long, env = "ALLOW_LOCAL_SOCKETS", value_parser = BoolishValueParser::new())]
     allow_local_sockets: bool,
 }
 
@@ -84,15 +85,27 @@ impl Options {
         config.pass_env.clone_from(&self.pass_env);
     }
 
-    /// What confined tasks may reach beside their own folder, without any of `protect`.
-    pub fn confinement(&self, protect: Vec<PathBuf>) -> Confinement {
-        Confinement {
-            write: self.allow_write.clone(),
-            read: self.allow_read.clone(),
+    /// What confined tasks may reach beside their own folder, without any of `protect`. The paths are
+    /// looked up now: a task cannot lead them elsewhere later.
+    ///
+    /// # Errors
+    /// When a path does not exist; the text names the variable.
+    pub fn confinement(&self, protect: Vec<PathBuf>) -> Result<Confinement, String> {
+        Ok(Confinement {
+            write: found("ALLOW_WRITE", &self.allow_write)?,
+            read: found("ALLOW_READ", &self.allow_read)?,
             protect,
             local_sockets: self.allow_local_sockets,
-        }
+        })
     }
+}
+
+fn found(variable: &str, paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+    let found = paths.iter().map(|path| {
+        let missing = |error| format!("{variable}: {}: {error}", path.display());
+        path.canonicalize().map_err(missing)
+    });
+    found.collect()
 }
 
 fn slots(text: &str) -> Result<NonZeroUsize, String> {

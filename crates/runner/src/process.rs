@@ -23,8 +23,9 @@ use crate::process_group::ProcessGroup;
 use crate::pump::Piece;
 use crate::utf8::unfinished;
 
-/// How long processes that were asked to end may take.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long processes that were asked to end may take. A supervisor needs four seconds for those that
+/// do not listen, and more against those that fork all the time.
+const GRACE: Duration = Duration::from_secs(8);
 /// How long output may be awaited from what a finished shell left running.
 const LINGER: Duration = Duration::from_secs(1);
 /// How long a pipe may be silent once its group was killed, before it counts as read to the end.

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use contract::Claim;
 
+use tracing::warn;
+
 use crate::environment::Environment;
 use crate::launcher::Launcher;
 use crate::script::Script;
@@ -33,23 +35,30 @@ git worktree prune
 git -c core.hooksPath=/dev/null worktree add --quiet --detach "$WORKTREE" "$base"
 git -C "$WORKTREE" rev-parse HEAD"#;
 
-/// Keeps what is in the worktree as a commit and prints it.
+/// Keeps what is in the worktree as a commit and prints it. With an index and a base of the runner's:
+/// a task can mark files in its own as unchanged, and move its `HEAD`.
 const KEEP: &str = r#"set -eu
+export GIT_INDEX_FILE="$(git rev-parse --path-format=absolute --git-dir)/countersign.index"
+rm -f "$GIT_INDEX_FILE"
+git -c core.fsmonitor=false read-tree "$BASE"
 git -c core.hooksPath=/dev/null -c core.fsmonitor=false add --all
 tree=$(git write-tree)
-commit=$(git rev-parse HEAD)
-if [ "$tree" != "$(git rev-parse "HEAD^{tree}")" ]; then
-  commit=$(git -c user.name=Countersign -c user.email=countersign@localhost commit-tree "$tree" -p HEAD -m "$MESSAGE")
+rm -f "$GIT_INDEX_FILE"
+commit=$BASE
+if [ "$tree" != "$(git rev-parse "$BASE^{tree}")" ]; then
+  commit=$(git -c user.name=Countersign -c user.email=countersign@localhost commit-tree "$tree" -p "$BASE" -m "$MESSAGE")
 fi
 git update-ref "$REF" "$commit"
 echo "$commit""#;
 
 /// Removes what an earlier runner of the same desktop has left behind.
 const CLEAN: &str = r#"set -eu
+chmod -R u+rwX "$WORKTREES"
 find "$WORKTREES" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
 git worktree prune"#;
 
-const REMOVE: &str = r#"git worktree remove --force "$WORKTREE" 2>/dev/null || rm -rf "$WORKTREE"
+const REMOVE: &str = r#"chmod -R u+rwX "$WORKTREE"
+git worktree remove --force "$WORKTREE" 2>/dev/null || rm -rf "$WORKTREE"
 git worktree prune"#;
 
 /// The repository of a work folder, and where worktrees of it are made.
@@ -85,13 +94,14 @@ impl Repository {
         environment: &Environment,
         launcher: &Launcher,
     ) -> Result<Self, String> {
-        let mut repository = Self {
-            root: workdir.to_owned(),
-            data: workdir.to_owned(),
-            worktrees: workdir.to_owned(),
+        let script = Script {
+            text: FIND,
+            folder: workdir,
             environment: environment.clone(),
+            read: vec![workdir.to_owned()],
+            write: Vec::new(),
         };
-        let found = repository.git(launcher, workdir, FIND, &[]).await?;
+        let found = script.run(launcher).await?;
         let mut lines = found.lines().map(PathBuf::from);
         let (Some(root), Some(data)) = (lines.next(), lines.next()) else {
             return Err(format!("git answered {found:?}"));
@@ -99,17 +109,24 @@ impl Repository {
         let name = root.file_name().ok_or("it is the root folder")?;
         let mut folder = name.to_owned();
         folder.push(".worktrees");
-        repository.worktrees = root.with_file_name(folder).join(desktop);
-        repository.root = root;
-        repository.data = data;
+        let repository = Self {
+            worktrees: root.with_file_name(folder).join(desktop),
+            root,
+            data,
+            environment: environment.clone(),
+        };
         // a confined script may write below a folder, and not make it
         for folder in repository.writable().iter().chain([&repository.worktrees]) {
             std::fs::create_dir_all(folder)
                 .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
         }
         let variables = [("WORKTREES", repository.worktrees.clone().into_os_string())];
-        let root = repository.root.clone();
-        repository.git(launcher, &root, CLEAN, &variables).await?;
+        let cleaned = repository
+            .git(launcher, &repository.root, CLEAN, &variables)
+            .await;
+        if let Err(reason) = cleaned {
+            warn!(reason, "worktrees of an earlier run stay behind");
+        }
         Ok(repository)
     }
 
@@ -158,6 +175,7 @@ impl Repository {
         worktree: &Worktree,
     ) -> Result<String, String> {
         let variables = [
+            ("BASE", OsString::from(&worktree.base)),
             ("REF", OsString::from(&worktree.name)),
             ("MESSAGE", OsString::from(&worktree.message)),
         ];
@@ -346,6 +364,25 @@ mod tests {
         site.repository().await;
         assert!(!left.path.exists());
         assert_eq!(sh(&site.root, "git worktree list | wc -l").1, "1");
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_what_lies_there() {
+        let site = site();
+        let repository = site.repository().await;
+        let worktree = repository
+            .add(&site.launcher, &claim("task_a", &[]))
+            .await
+            .unwrap();
+        let hide = "echo evil > a && git add a && git update-index --skip-worktree a && \
+                    git -c user.name=x -c user.email=x@x commit -qm evil && echo good > a";
+        assert!(sh(&worktree.path, hide).0);
+        let name = repository.keep(&site.launcher, &worktree).await.unwrap();
+        assert_eq!(sh(&site.root, &format!("git show {name}:a")).1, "good");
+        assert_eq!(
+            sh(&site.root, &format!("git rev-list --count {name}")).1,
+            "2"
+        );
     }
 
     #[tokio::test]

@@ -69,6 +69,11 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Whether the agent came to the end of its turn by itself.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.stop == StopReason::EndTurn
+    }
+
     /// What to say about the end of the turn, unless the agent came to its end by itself.
     pub(crate) fn error(&self) -> Option<String> {
         let reason = match self.stop {
