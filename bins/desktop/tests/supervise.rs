@@ -240,18 +240,16 @@ fn a_subreaper_above_gets_what_a_killed_supervisor_leaves() {
     let script = with_escape(
         r#""$DESKTOP" supervise -- /bin/sh -c 'echo $$; exec sleep 60' & inner=$!
         "$DESKTOP" supervise -- /bin/sh -c "$ESCAPE"'escape "exec sleep 60"; exec sleep 60' & second=$!
-        read go <go
+        until [ -e kill ]; do sleep 0.01; done
         kill -9 $inner $second; wait $inner $second
-        echo killed; read go <go"#,
+        echo killed; until [ -e end ]; do sleep 0.01; done"#,
     );
-    let go = folder.path().join("go");
-    rustix::fs::mkfifoat(rustix::fs::CWD, &go, 0o600.into()).unwrap();
     let mut outer = Running::start(supervised(folder.path(), &script).env("ESCAPE", ESCAPE));
     let left = [outer.process(), outer.process()];
-    fs::write(&go, "\n").unwrap();
+    fs::write(folder.path().join("kill"), "").unwrap();
     assert_eq!(outer.line(), "killed");
     assert!(left.into_iter().all(alive), "or there is nothing to test");
-    fs::write(&go, "\n").unwrap();
+    fs::write(folder.path().join("end"), "").unwrap();
     outer.ended();
     assert!(!left.into_iter().any(alive));
 }
