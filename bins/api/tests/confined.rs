@@ -175,6 +175,12 @@ fn a_desktop_confines_its_tasks_with_all_that_they_start() {
     });
 }
 
+/// Writes a page, and tries to leave what git would execute for whoever comes next.
+const PLANT: &str = "cat > page; ls ../../..; c=$(git rev-parse --path-format=absolute --git-common-dir); \
+    mkdir -p $c/hooks; echo evil > $c/hooks/post-checkout && echo PLANTED; \
+    git config filter.x.clean evil && echo PLANTED; \
+    echo '* filter=x' > $c/info/attributes && echo PLANTED; true";
+
 /// Git itself works in there: the worktree is made, kept and removed by confined scripts.
 #[test]
 fn confined_tasks_can_have_worktrees() {
@@ -183,20 +189,14 @@ fn confined_tasks_can_have_worktrees() {
     }
     on_every_engine(async |db| {
         let site = Site::start(db);
-        let flags = [
-            "--confine",
-            "--isolate",
-            "--prompt-command",
-            "cat > page; ls ../../..; ls ..; true",
-        ];
+        let flags = ["--confine", "--isolate", "--prompt-command", PLANT];
         let desk = AtWork::with(&site, "apart", REPOSITORY, &flags).await;
         let task = desk.run(desk.prompt("Hello.")).await;
         assert_eq!(task["status"], "review", "{task}");
         let id = text(&task["id"]);
-        assert!(
-            desk.log(&id).await.contains("ermission denied"),
-            "only its own"
-        );
+        let log = desk.log(&id).await;
+        assert!(log.contains("ermission denied"), "only its own: {log}");
+        assert!(!log.contains("PLANTED"), "{log}");
         let files = desk.owner.every(&format!("{TASKS}/{id}/files")).await;
         assert_eq!(files[0]["path"], json!("page"), "{files:?}");
         let kept = "git show refs/countersign/$(git for-each-ref --format='%(refname:lstrip=2)' refs/countersign):page";

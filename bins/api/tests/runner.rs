@@ -109,11 +109,12 @@ async fn order_and_characters(desk: &AtWork) {
 
 /// The key is in no environment that a task can look into.
 async fn environment(desk: &AtWork) {
-    let task =
-        desk.run(desk.command(
-            "env; cat /proc/self/environ /proc/$PPID/environ /proc/$PPID/cmdline || true",
-        ))
-        .await;
+    // the runner itself, and the supervisor between it and the task
+    let look = format!(
+        "env; cat /proc/self/environ; for p in {} $PPID; do cat /proc/$p/environ /proc/$p/cmdline; done; true",
+        desk.process.id()
+    );
+    let task = desk.run(desk.command(&look)).await;
     let printed = desk.log(&text(&task["id"])).await;
     assert!(
         printed.contains(&format!("TASK_ID={}", text(&task["id"]))),

@@ -173,14 +173,16 @@ impl<'a, L: Lease> Execution<'a, L> {
         }
         self.place.kill_strays().await;
         let (exit, stopped) = ended?;
+        // A turn that had ended is not undone by the time its agent took to leave. One that ends because
+        // it was told to is, whatever the agent calls it.
+        let was_whole = matches!(&answer, Some(Ok(answer)) if answer.is_whole());
         if let (None, Some(talking)) = (&answer, &mut talking) {
             // What it had said when it was stopped.
             answer = timeout(AGENT_LEAVES, joined(talking)).await.ok();
         }
         Ok(Ended {
             exit,
-            // A turn that has ended is not undone by the time its agent took to leave.
-            stopped: stopped.filter(|_| !matches!(&answer, Some(Ok(answer)) if answer.is_whole())),
+            stopped: stopped.filter(|_| !was_whole),
             answer,
         })
     }

@@ -9,8 +9,8 @@
 //! times changed where the user may; command lines of other processes can be read. Sockets in
 //! folders can be connected to before ABI 9, so there local sockets are refused as a whole, unless the
 //! runner allows them. Terminals are not granted: a task could type there. Root's capabilities reach
-//! around Landlock
-//! (`/proc/kcore`, modules, with `CAP_PERFMON` the memory of others), so they are given up, too.
+//! around Landlock (`/proc/kcore`, modules, with `CAP_PERFMON` the memory of others), so they are
+//! given up, too.
 
 #[cfg(target_os = "linux")]
 mod arguments;
