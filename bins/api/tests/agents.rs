@@ -247,6 +247,15 @@ fn an_agent_of_the_protocol_works_asks_and_is_reviewed() {
             checked_evidence(&desk.owner, &task).await;
         }
 
+        // an agent that calls it success when it is told to stop
+        let late = CreateTask {
+            timeout_seconds: Some(1),
+            ..desk.prompt("late")
+        };
+        let late = desk.run(late).await;
+        assert_eq!(late["status"], "failed", "{late}");
+        assert_eq!(late["error"], "timed out after 1 s");
+
         // one that would never end is cancelled with all it has said
         let id = desk.create(&desk.prompt("say begun\nhang")).await;
         eventually("it begins", SOON, async || {

@@ -14,6 +14,7 @@
 //! | `line N` | a line of `N` bytes that is no message |
 //! | `read PATH` | asks the client to read a file and says what it answered |
 //! | `sleep` | waits until it is cancelled, says so, and ends its turn as cancelled |
+//! | `late` | waits until it is cancelled, and ends its turn as if it had come to its end |
 //! | `hang` | waits forever, whatever it is told |
 //! | `slow-ask PATH…` | waits until it is cancelled, then asks, and ends its turn as cancelled |
 //! | `slow-garbage` | waits until it is cancelled and writes what is no message |
@@ -165,6 +166,10 @@ impl Turn {
                     self.wait().await;
                     self.say(", and woken")?;
                     return Ok(StopReason::Cancelled);
+                }
+                "late" => {
+                    self.wait().await;
+                    return Ok(StopReason::EndTurn);
                 }
                 "hang" => std::future::pending().await,
                 "slow-ask" => {

@@ -36,8 +36,16 @@ const GRACE: Duration = Duration::from_secs(3);
 /// How much of the name of a way to sign in is repeated, in bytes.
 const METHOD: usize = 256;
 
-/// [`converse`](super::converse), apart from the interface.
-pub(crate) async fn hold(
+/// Gives `prompt` to the agent behind the two pipes, and listens until its turn ends.
+///
+/// What it says and does goes into `pieces` as it comes, on the stream of agents. The agent is
+/// read only as fast as `pieces` takes it. When `stop` is cancelled, the agent is asked to cancel
+/// and has three seconds to end its turn; the answer is what it said so far.
+///
+/// # Errors
+/// Whatever keeps the turn from its end, and the step it happened at. The agent may still run then:
+/// ending its process is the caller's job.
+pub(crate) async fn converse(
     stdin: impl AsyncWrite + Send + Unpin + 'static,
     stdout: impl AsyncRead + Send + Unpin + 'static,
     prompt: Prompt<'_>,

@@ -21,12 +21,9 @@ mod tests;
 use std::path::Path;
 
 use agent_client_protocol::v1::schema::StopReason;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::conversation::converse;
 pub(crate) use self::error::AcpError;
-use crate::pump::Piece;
 
 /// What is done with an agent's permission requests.
 ///
@@ -86,23 +83,4 @@ impl Answer {
         };
         Some(reason.to_owned())
     }
-}
-
-/// Gives `prompt` to the agent behind the two pipes, and listens until its turn ends.
-///
-/// What it says and does goes into `pieces` as it comes, on the stream of agents. The agent is
-/// read only as fast as `pieces` takes it. When `stop` is cancelled, the agent is asked to cancel
-/// and has three seconds to end its turn; the answer is what it said so far.
-///
-/// # Errors
-/// Whatever keeps the turn from its end, and the step it happened at. The agent may still run then:
-/// ending its process is the caller's job.
-pub(crate) async fn converse(
-    stdin: impl AsyncWrite + Send + Unpin + 'static,
-    stdout: impl AsyncRead + Send + Unpin + 'static,
-    prompt: Prompt<'_>,
-    pieces: mpsc::Sender<Piece>,
-    stop: &CancellationToken,
-) -> Result<Answer, AcpError> {
-    conversation::hold(stdin, stdout, prompt, pieces, stop).await
 }

@@ -10,12 +10,15 @@ use std::time::Duration;
 use contract::LogStream;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
 use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::error::{Cause, Step};
 use super::text::Kept;
 use super::wire::LINE;
 use super::*;
+use crate::pump::Piece;
 
 /// The agent's program. Cargo builds examples before it runs tests and puts them beside these, but
 /// not when it is told which tests to run: then they are built here.

@@ -191,20 +191,6 @@ pub(super) fn of(confinement: &Confinement, home: Option<&Path>) -> Result<Vec<G
     Ok(grants.into_iter().collect())
 }
 
-/// The part of the usual grants that protection takes away.
-pub(super) fn withheld(protect: &[PathBuf], home: Option<&Path>) -> Vec<PathBuf> {
-    // Whoever asks only wants to know; the helper refuses a path that cannot be looked at.
-    let protected = real_or_future(protect).unwrap_or_default();
-    let mut paths: Vec<PathBuf> = usual(home)
-        .into_iter()
-        .map(|grant| grant.path)
-        .filter(|path| laid_open(path, &protected).is_some())
-        .collect();
-    paths.sort();
-    paths.dedup();
-    paths
-}
-
 /// What exists of the lists above.
 fn usual(home: Option<&Path>) -> Vec<Grant> {
     let mut grants = Vec::new();
@@ -332,8 +318,6 @@ mod tests {
         }
         let data = home.join(".cache/countersign");
         assert_eq!(of_home(&home, &[&data]), [npm]);
-        assert_eq!(withheld(&[data], Some(&home)), [home.join(".cache")]);
-        assert!(withheld(&[home.join(".ssh")], Some(&home)).is_empty());
     }
 
     #[test]

@@ -25,7 +25,7 @@ mod level;
 mod sockets;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub use level::{Level, level};
@@ -43,20 +43,6 @@ pub struct Confinement {
     pub protect: Vec<PathBuf>,
     /// Whether it may use local sockets also where the kernel cannot tell which.
     pub local_sockets: bool,
-}
-
-impl Confinement {
-    /// What builds usually may reach and this task may not, because something protected is in it
-    /// or around it. `home` is the task's `HOME`.
-    pub fn withheld(&self, home: Option<&Path>) -> Vec<PathBuf> {
-        #[cfg(target_os = "linux")]
-        return grants::withheld(&self.protect, home);
-        #[cfg(not(target_os = "linux"))]
-        {
-            let _ = home;
-            Vec::new()
-        }
-    }
 }
 
 /// The helper `confine`: takes the arguments after its name, restricts this process and becomes
