@@ -4,6 +4,7 @@
 mod bench;
 mod browser;
 mod ci;
+mod controls;
 mod layers;
 mod openapi;
 mod postgres;
@@ -32,6 +33,7 @@ struct Arguments {
 enum Command {
     Test(test::Options),
     Ci(ci::Options),
+    Controls(controls::Options),
     Bench(bench::Options),
     Torture(torture::Options),
     Layers(layers::Options),
@@ -55,6 +57,7 @@ fn perform(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Test(options) => test::run(&shell, options),
         Command::Ci(options) => ci::run(&shell, options),
+        Command::Controls(options) => controls::run(&shell, options),
         Command::Bench(options) => bench::run(&shell, options),
         Command::Torture(options) => torture::run(&shell, options),
         Command::Layers(_) => layers::check(&shell),

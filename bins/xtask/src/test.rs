@@ -6,6 +6,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 
 use crate::browser;
+use crate::controls;
 use crate::postgres::{self, Cluster, Purpose};
 use crate::shell::{Failure, Shell, cargo};
 use crate::steps::Steps;
@@ -77,6 +78,10 @@ fn run_in(shell: &Shell, options: &Options, variables: &[(&str, String)]) -> Res
         })?;
     }
 
+    if options.nextest.is_empty() {
+        steps.step("controls", || controls::check(shell, cluster.as_ref(), ""))?;
+    }
+
     let complete = cluster.is_some();
     steps.step("stop PostgreSQL", || {
         drop(cluster);
@@ -92,6 +97,17 @@ fn run_in(shell: &Shell, options: &Options, variables: &[(&str, String)]) -> Res
         }
     );
     Ok(())
+}
+
+/// A PostgreSQL server for tests.
+///
+/// # Errors
+/// When there is none to be had.
+pub fn postgres(shell: &Shell) -> Result<Cluster, Failure> {
+    match start_postgres(shell)? {
+        Started::Running(cluster) => Ok(cluster),
+        Started::Missing(reason) => Err(Failure::Check(reason)),
+    }
 }
 
 enum Started {
@@ -136,7 +152,8 @@ fn runner(shell: &Shell, arguments: &[String]) -> Command {
     command
 }
 
-fn with_database<'a>(command: &'a mut Command, cluster: Option<&Cluster>) -> &'a mut Command {
+/// With the server that tests use, or with none.
+pub fn with_database<'a>(command: &'a mut Command, cluster: Option<&Cluster>) -> &'a mut Command {
     match cluster {
         Some(cluster) => command.env("TEST_POSTGRES_URL", cluster.url()),
         None => command.env_remove("TEST_POSTGRES_URL"),

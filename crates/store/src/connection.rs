@@ -15,6 +15,7 @@ use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::{AsyncConnectionWrapper, BlockOn};
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::sabotage::Mistake;
 use crate::url::{DatabaseUrl, PostgresUrl};
 
 /// A blocking PostgreSQL connection.
@@ -167,6 +168,10 @@ pub fn connect_sqlite(path: &Path) -> Result<SqliteConnection, ConnectError> {
         .map_err(|error| ConnectError::new(&database(), &error))?;
     conn.batch_execute(SQLITE_PRAGMAS)
         .map_err(|error| ConnectError::new(&database(), &error))?;
+    if Mistake::SyncNormal.made() {
+        conn.batch_execute("PRAGMA synchronous = NORMAL")
+            .map_err(|error| ConnectError::new(&database(), &error))?;
+    }
     Ok(conn)
 }
 

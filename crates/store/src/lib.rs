@@ -2,6 +2,8 @@
 
 pub mod connection;
 pub mod migrations;
+#[doc(hidden)]
+pub mod sabotage;
 pub mod server_lock;
 pub mod url;
 

@@ -11,6 +11,7 @@ use super::{Reads, Scope, cut};
 use crate::connection::{Conn, on_db};
 use crate::fault::{Fault, stored};
 use crate::pool::ReadError;
+use crate::sabotage::Mistake;
 use crate::schema::{accounts, task_contents, task_dependencies, tasks};
 use crate::views::{Page, TaskView};
 use crate::writer::load;
@@ -180,6 +181,9 @@ pub(super) fn dependency_lineages(
 
 /// Whether a task exists in the scope.
 pub(super) fn is_visible(conn: &mut Conn, scope: Scope, id: TaskId) -> Result<bool, Fault> {
+    if Mistake::ForeignTasks.made() {
+        return Ok(true);
+    }
     let row: Option<(String, String)> = on_db!(conn, |c| tasks::table
         .filter(tasks::account_id.eq(scope.account.to_string()))
         .filter(tasks::id.eq(id.to_string()))

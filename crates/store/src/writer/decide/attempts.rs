@@ -1,7 +1,7 @@
 //! A runner's side: claim, heartbeat, uploads and the sealed end of an attempt.
 
 use approval_core::{
-    Completion, DesktopId, Digest, Event, Evidence, Refusal, Report, Task, TaskId,
+    Completion, DesktopId, Digest, Event, Evidence, Refusal, Report, Status, Task, TaskId,
 };
 
 use super::super::world::{ApprovalEntry, Origin, Sealing, TaskEntry, World};
@@ -9,6 +9,7 @@ use super::desktops::{heard_from, own_desktop};
 use super::{cascade, visible_task};
 use crate::command::{Leased, Request, SubmitError};
 use crate::prepare::Prepared;
+use crate::sabotage::Mistake;
 use crate::views::{Answer, ClaimView};
 
 pub(super) fn claim(
@@ -80,7 +81,13 @@ pub(super) fn admit_upload(
 ) -> Result<(), Refusal> {
     let mut entry = own_task(world, request, lease.task)?;
     let before = entry.task.lease;
-    entry.task.admit_upload(lease.token, world.now)?;
+    let checked = entry.task.admit_upload(lease.token, world.now);
+    let is_sealed = entry.task.status != Status::Running;
+    if !(is_sealed && Mistake::UploadAfterSeal.made()
+        || !is_sealed && Mistake::UploadWithoutLease.made())
+    {
+        checked?;
+    }
     if entry.task.lease != before {
         world.put_task(entry);
     }
@@ -109,7 +116,10 @@ pub(super) fn complete(
     if !repeated {
         check_uploads(world, &entry.task, ending)?;
         let sealed = evidence(&entry.task, ending).seal();
-        let settings = world.settings(request.account);
+        let mut settings = world.settings(request.account);
+        if Mistake::ModeForgottenAtFinish.made() {
+            settings.task_approval_mode = false;
+        }
         let completion =
             entry
                 .task

@@ -17,6 +17,7 @@ use approval_core::{PrincipalId, Refusal};
 
 use super::world::{AnswerKey, Bulk, NewAnswer, TaskEntry, World};
 use crate::command::{Answered, Command, Request, SubmitError};
+use crate::sabotage::Mistake;
 use crate::views::Answer;
 
 /// What became of a command.
@@ -170,6 +171,9 @@ pub(super) fn keep_answer(world: &mut World, request: &Request, answer: &Answer)
     let (Some(key), Some(idempotency)) = (answer_key(request), request.idempotency) else {
         return;
     };
+    if Mistake::AnswersForgotten.made() {
+        return;
+    }
     if let (Answer::Claim(_) | Answer::Session(_), _) | (_, Err(_)) =
         (answer, serde_json::to_string(answer))
     {

@@ -1,0 +1,151 @@
+//! Controls: a build that makes one mistake on purpose, in which the suite that guards against it must
+//! fail. A suite that stays green then proves nothing, so that is a failure here.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use clap::Args;
+
+use crate::postgres::Cluster;
+use crate::shell::{Failure, Shell, cargo};
+use crate::test::with_database;
+
+/// See that the suites fail when what they guard is broken
+///
+/// Builds the workspace once more with `--cfg sabotage`, and runs each suite with the mistake it must notice.
+/// `cargo xtask test` does it, too.
+#[derive(Args)]
+pub struct Options {
+    /// Only the mistakes whose names contain this
+    filter: Option<String>,
+}
+
+/// A mistake of `crates/store/src/sabotage.rs`, and a suite that must notice it.
+struct Control {
+    mistake: &'static str,
+    /// The suite of docs/guarantees.md.
+    suite: &'static str,
+    package: &'static str,
+    /// The test program.
+    target: &'static str,
+    /// Part of the names of its tests.
+    test: &'static str,
+}
+
+/// One line a control: mistake, suite, package, test program, tests.
+macro_rules! controls {
+    ($($mistake:literal $suite:literal: $package:literal $target:literal $test:literal;)*) => {
+        &[$(Control {
+            mistake: $mistake,
+            suite: $suite,
+            package: $package,
+            target: $target,
+            test: $test,
+        },)*]
+    };
+}
+
+const CONTROLS: &[Control] = controls! {
+    "mode-forgotten-at-finish" "F2": "store" "conformance" "the_mode_closes_the_gate";
+    "route-unguarded" "F3": "web" "http" "every_call_with_every_credential";
+    "foreign-tasks" "F3": "web" "http" "what_is_foreign_does_not_exist";
+    "no-account-lock" "F4": "store" "races" "one_of_four_deciders_wins_each_task";
+    "answers-forgotten" "F5": "store" "conformance" "idempotency";
+    "upload-without-lease" "F8": "store" "conformance" "nothing_is_taken_without_the_current_lease";
+    "upload-after-seal" "F8": "store" "conformance" "runner";
+    "cross-site" "F10": "web" "http" "origin";
+};
+
+/// The `controls` command.
+///
+/// # Errors
+/// As [`check`].
+pub fn run(shell: &Shell, options: &Options) -> Result<(), Failure> {
+    let cluster = crate::test::postgres(shell)?;
+    check(
+        shell,
+        Some(&cluster),
+        options.filter.as_deref().unwrap_or(""),
+    )
+}
+
+/// Runs every control whose mistake contains `filter`.
+///
+/// # Errors
+/// When a suite fails without a mistake, or does not fail with one.
+pub fn check(shell: &Shell, cluster: Option<&Cluster>, filter: &str) -> Result<(), Failure> {
+    let chosen = || {
+        CONTROLS
+            .iter()
+            .filter(|control| control.mistake.contains(filter))
+    };
+    let mut packages: Vec<_> = chosen().map(|control| control.package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    let mut build = sabotaged(shell, ["test", "--no-run", "--tests", "--bins"]);
+    for package in packages {
+        build.args(["-p", package]);
+    }
+    shell.run(&mut build)?;
+    let mut blind = Vec::new();
+    for control in chosen() {
+        let honest = run_suite(shell, cluster, control, "");
+        let broken = run_suite(shell, cluster, control, control.mistake);
+        let verdict = match (&honest, &broken) {
+            (Ok(()), Err(Failure::Command { .. })) => "fails, as it must",
+            (Ok(()), Ok(())) => "STAYS GREEN",
+            (Ok(()), Err(_)) | (Err(_), _) => "FAILS WITHOUT A MISTAKE",
+        };
+        println!(
+            "{:>4}  {:<28} {}::{} {verdict}",
+            control.suite, control.mistake, control.target, control.test
+        );
+        if verdict != "fails, as it must" {
+            honest?;
+            blind.push(control.mistake);
+        }
+    }
+    if blind.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Check(format!(
+            "no suite notices: {}",
+            blind.join(", ")
+        )))
+    }
+}
+
+/// Runs the suite of a control; quiet, because it is meant to fail.
+fn run_suite(
+    shell: &Shell,
+    cluster: Option<&Cluster>,
+    control: &Control,
+    mistake: &str,
+) -> Result<(), Failure> {
+    let mut command = sabotaged(
+        shell,
+        ["test", "-p", control.package, "--test", control.target],
+    );
+    command.args(["--", control.test]);
+    command.env("COUNTERSIGN_SABOTAGE", mistake);
+    let printed = shell.output(with_database(&mut command, cluster))?;
+    if printed.contains("running 0 tests") {
+        return Err(Failure::Check(format!(
+            "{} has no test {}",
+            control.target, control.test
+        )));
+    }
+    Ok(())
+}
+
+/// `cargo` for the build with mistakes, in a folder of its own: the other build stays honest.
+fn sabotaged<const N: usize>(shell: &Shell, arguments: [&str; N]) -> Command {
+    let mut command = cargo(arguments);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| shell.path("target"), PathBuf::from);
+    command
+        .env("CARGO_TARGET_DIR", target.join("sabotage"))
+        .env("CARGO_INCREMENTAL", "0")
+        .env("RUSTFLAGS", "--cfg sabotage");
+    command
+}
