@@ -13,4 +13,5 @@ mod quick_start;
 mod replicas;
 mod rest;
 mod runner;
+mod sabotage;
 mod site;

@@ -108,3 +108,20 @@ fn only_the_store_names_diesel() {
         .collect();
     assert_eq!(naming, ["crates/store/Cargo.toml"]);
 }
+
+#[test]
+fn every_mistake_on_purpose_has_a_suite_that_must_notice_it() {
+    let text = fs::read_to_string(root().join("crates/store/src/sabotage.rs")).unwrap();
+    let names = text.lines().filter_map(|line| {
+        let name = line.split_once(" = \"")?.1.strip_suffix("\",")?;
+        (!name.contains(' ')).then_some(name)
+    });
+    let mistakes: BTreeSet<&str> = names.collect();
+    assert!(mistakes.len() > 5);
+    let controls = fs::read_to_string(root().join("bins/xtask/src/controls.rs")).unwrap();
+    let uncontrolled: Vec<_> = mistakes
+        .iter()
+        .filter(|mistake| !controls.contains(&format!("\"{mistake}\" \"F")))
+        .collect();
+    assert_eq!(uncontrolled, Vec::<&&str>::new());
+}
