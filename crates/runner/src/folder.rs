@@ -180,8 +180,8 @@ impl Folder {
     pub(crate) fn note(&self) -> Option<String> {
         let worktree = self.worktree.as_ref()?;
         Some(format!(
-            "works in a git worktree of commit {}",
-            worktree.base
+            "works in a git worktree of commit {}, {}",
+            worktree.base, worktree.origin
         ))
     }
 }

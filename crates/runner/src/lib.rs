@@ -11,6 +11,7 @@ mod environment;
 mod execution;
 mod folder;
 mod heartbeat;
+mod kept;
 mod launcher;
 mod lease;
 mod life;

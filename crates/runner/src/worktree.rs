@@ -1,8 +1,9 @@
 //! A git worktree for each task, so that tasks which run at once do not see each other's files.
 //!
-//! What a task leaves in its worktree is kept as a commit under `refs/countersign/TASK/ATTEMPT`. A
-//! task with exactly one approved dependency of which there is such a commit starts from it, any
-//! other from `HEAD` of the work folder.
+//! What a task leaves in its worktree is kept as a commit under `refs/countersign/TASK/ATTEMPT`, and
+//! the commit is noted beside the worktrees ([`Kept`]). A task with exactly one approved dependency of
+//! which a commit was noted starts from it, any other from `HEAD` of the work folder. The reference is
+//! for people and for `git gc`; what it says is not believed.
 //!
 //! All of git runs as tasks do, confined where they are: an earlier task may have configured the
 //! repository to execute something.
@@ -15,6 +16,7 @@ use contract::Claim;
 use tracing::warn;
 
 use crate::environment::Environment;
+use crate::kept::Kept;
 use crate::launcher::Launcher;
 use crate::script::Script;
 
@@ -28,11 +30,10 @@ git rev-parse --path-format=absolute --show-toplevel --git-common-dir"#;
 
 /// Makes a worktree and prints the commit it has.
 const ADD: &str = r#"set -eu
-base=HEAD
-if [ -n "$INPUT" ] && git rev-parse --quiet --verify "$INPUT^{commit}" >/dev/null; then base=$INPUT; fi
+git rev-parse --quiet --verify "$BASE^{commit}" >/dev/null || { echo "the commit $BASE that was kept for this task is gone" >&2; exit 1; }
 git worktree remove --force "$WORKTREE" 2>/dev/null || rm -rf "$WORKTREE"
 git worktree prune
-git -c core.hooksPath=/dev/null worktree add --quiet --detach "$WORKTREE" "$base"
+git -c core.hooksPath=/dev/null worktree add --quiet --detach "$WORKTREE" "$BASE"
 git -C "$WORKTREE" rev-parse HEAD"#;
 
 /// Keeps what is in the worktree as a commit and prints it. With an index and a base of the runner's:
@@ -70,6 +71,8 @@ pub(crate) struct Repository {
     data: PathBuf,
     /// The folder of this desktop's worktrees, beside the root.
     worktrees: PathBuf,
+    /// What was kept of every attempt in this work tree.
+    kept: Kept,
     environment: Environment,
 }
 
@@ -79,7 +82,10 @@ pub(crate) struct Worktree {
     pub(crate) path: PathBuf,
     /// The commit it began with.
     pub(crate) base: String,
-    name: String,
+    /// What that commit is, in words.
+    pub(crate) origin: String,
+    task: String,
+    attempt: i64,
     message: String,
 }
 
@@ -109,8 +115,12 @@ impl Repository {
         let name = root.file_name().ok_or("it is the root folder")?;
         let mut folder = name.to_owned();
         folder.push(".worktrees");
+        let folder = root.with_file_name(folder);
+        let kept = Kept::open(folder.join("kept"))
+            .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
         let repository = Self {
-            worktrees: root.with_file_name(folder).join(desktop),
+            worktrees: folder.join(desktop),
+            kept,
             root,
             data,
             environment: environment.clone(),
@@ -148,20 +158,33 @@ impl Repository {
     pub(crate) async fn add(&self, launcher: &Launcher, claim: &Claim) -> Result<Worktree, String> {
         let (task, attempt) = (&claim.task.id, claim.lease.attempt);
         let path = self.worktrees.join(format!("{task}-{attempt}"));
-        let input = match claim.inputs.as_slice() {
-            [input] => reference(&input.task_id, input.attempt),
-            _ => String::new(),
-        };
+        let (base, origin) = self.base(claim)?;
         let variables = [
             ("WORKTREE", path.clone().into_os_string()),
-            ("INPUT", input.into()),
+            ("BASE", base.into()),
         ];
         let base = self.git(launcher, &self.root, ADD, &variables).await?;
         Ok(Worktree {
             path,
             base,
-            name: reference(task, attempt),
+            origin,
+            task: task.clone(),
+            attempt,
             message: format!("{}\n\nTask: {task}\nAttempt: {attempt}", claim.task.title),
+        })
+    }
+
+    /// What a task starts from, and how to say that.
+    fn base(&self, claim: &Claim) -> Result<(String, String), String> {
+        let head = |why: String| ("HEAD".to_owned(), format!("HEAD of the work folder{why}"));
+        let [input] = claim.inputs.as_slice() else {
+            return Ok(head(String::new()));
+        };
+        let kept = self.kept.of(&input.task_id, input.attempt);
+        let kept = kept.map_err(|error| format!("cannot tell what was kept: {error}"))?;
+        Ok(match kept {
+            Some(commit) => (commit, format!("kept of {}", input.task_id)),
+            None => head(format!(", for nothing was kept here of {}", input.task_id)),
         })
     }
 
@@ -174,13 +197,16 @@ impl Repository {
         launcher: &Launcher,
         worktree: &Worktree,
     ) -> Result<String, String> {
+        let name = reference(&worktree.task, worktree.attempt);
         let variables = [
             ("BASE", OsString::from(&worktree.base)),
-            ("REF", OsString::from(&worktree.name)),
+            ("REF", OsString::from(&name)),
             ("MESSAGE", OsString::from(&worktree.message)),
         ];
-        self.git(launcher, &worktree.path, KEEP, &variables).await?;
-        Ok(worktree.name.clone())
+        let commit = self.git(launcher, &worktree.path, KEEP, &variables).await?;
+        let noted = self.kept.note(&worktree.task, worktree.attempt, &commit);
+        noted.map_err(|error| format!("cannot note what was kept: {error}"))?;
+        Ok(name)
     }
 
     /// Removes a worktree; what was kept of it stays.
@@ -332,6 +358,46 @@ mod tests {
         let two = claim("task_d", &["task_a", "task_b"]);
         let two = repository.add(&site.launcher, &two).await.unwrap();
         assert!(!two.path.join("b").exists(), "several inputs: from HEAD");
+    }
+
+    #[tokio::test]
+    async fn a_reference_that_somebody_moved_leads_nowhere() {
+        let site = site();
+        let repository = site.repository().await;
+        let first = repository
+            .add(&site.launcher, &claim("task_a", &[]))
+            .await
+            .unwrap();
+        std::fs::write(first.path.join("b"), "good\n").unwrap();
+        let name = repository.keep(&site.launcher, &first).await.unwrap();
+        let evil = "echo evil > b && git add b && git -c user.name=x -c user.email=x@x commit -qm evil && git rev-parse HEAD";
+        let (done, evil) = sh(&first.path, evil);
+        assert!(done && sh(&site.root, &format!("git update-ref {name} {evil}")).0);
+        let made_up = format!("git update-ref refs/countersign/task_x/1 {evil}");
+        assert!(sh(&site.root, &made_up).0);
+
+        let next = claim("task_b", &["task_a"]);
+        let next = repository.add(&site.launcher, &next).await.unwrap();
+        assert_eq!(
+            std::fs::read_to_string(next.path.join("b")).unwrap(),
+            "good\n"
+        );
+        assert_eq!(next.origin, "kept of task_a");
+        let other = claim("task_c", &["task_x"]);
+        let other = repository.add(&site.launcher, &other).await.unwrap();
+        assert!(!other.path.join("b").exists(), "it was never kept");
+        assert!(other.origin.contains("nothing was kept here of task_x"));
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_is_gone_is_said_and_not_replaced() {
+        let site = site();
+        let repository = site.repository().await;
+        let lost = "0123456789abcdef0123456789abcdef01234567";
+        repository.kept.note("task_a", 1, lost).unwrap();
+        let next = claim("task_b", &["task_a"]);
+        let error = repository.add(&site.launcher, &next).await.unwrap_err();
+        assert!(error.contains(lost) && error.contains("is gone"), "{error}");
     }
 
     #[tokio::test]
