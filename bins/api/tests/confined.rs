@@ -201,6 +201,6 @@ fn confined_tasks_can_have_worktrees() {
         assert_eq!(files[0]["path"], json!("page"), "{files:?}");
         let kept = "git show refs/countersign/$(git for-each-ref --format='%(refname:lstrip=2)' refs/countersign):page";
         assert_eq!(sh(&desk.work(), kept), "Hello.");
-        assert_eq!(sh(&desk.work(), "ls ../work.worktrees/*"), "");
+        assert_eq!(sh(&desk.work(), "ls ../work.worktrees/desk_*"), "");
     });
 }
