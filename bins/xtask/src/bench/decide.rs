@@ -1,188 +1,224 @@
-//! The workload `decide`: approvals of tasks that wait in review.
+//! The workload `decide`: approvals of tasks that wait in review, with everything on: authentication, a
+//! key for repeats, the evidence, the hash chain, somebody who listens.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::time::Duration;
-
-use serde_json::{Value, json};
-
-use super::floor::{self, Counts};
-use super::load::{self, Call, Connection, Measured};
-use super::server::Server;
-use super::{Engine, failed, milliseconds, percentile, resident};
+use super::floor::{pgbench, raw};
+use super::load::{self, Call, Measured};
+use super::report::{Goal, Report, median};
+use super::server::{Batches, Server, account};
+use super::site::{Desktop, Waiting};
+use super::stream::Listener;
+use super::{Engine, Options};
 use crate::shell::{Failure, Shell};
 
-/// Connections of the headline, and smaller numbers that show what a batch does.
-const CONNECTIONS: [u32; 3] = [64, 8, 1];
-/// A single connection waits for the disk each time; fewer decisions say as much.
-const FEWER: u32 = 10;
-/// Connections that prepare tasks.
-const PREPARING: u32 = 64;
+/// Connections of the headline.
+const CONNECTIONS: u32 = 64;
+/// Decisions one after the other: each waits for the disk.
+const ALONE: u32 = 500;
+/// The share of the highest rate at which times are measured that do not wait for answers.
+const OFFERED: f64 = 0.7;
+/// Accounts among which decisions are spread.
+const ACCOUNTS: u32 = 64;
 
-/// Measures one engine and prints its rows.
+/// Measures one engine.
+///
+/// # Errors
+/// When something does not start, or an answer is no success.
 pub async fn measure(
     shell: &Shell,
     engine: Engine,
     url: &str,
-    decisions: u32,
+    options: &Options,
 ) -> Result<(), Failure> {
     let server = Server::start(shell, url).await?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let idle = resident(server.process());
-    println!("\n{}, {decisions} decisions, durable", engine.name());
-    println!(
-        "server idle: {} MiB resident",
-        idle.map_or("?".to_owned(), |mib| format!("{mib:.1}"))
+    let mut report = Report::new("decide", engine.name());
+    let desktop = Desktop::create(&server, &server.key).await?;
+    let listener = Listener::open(server.address, &server.key).await?;
+
+    let tasks = desktop.prepare(&server, ALONE).await?;
+    let alone = load::saturate(server.address, 1, approvals(&tasks, &desktop)).await?;
+    let (most, most_alone) = match engine {
+        Engine::Sqlite => (15.0, 2.0),
+        Engine::Postgres => (25.0, 5.0),
+    };
+    report.add("1 connection, p50", alone.within(0.50), "ms", None);
+    let goal = Some(Goal::AtMost(most_alone));
+    report.add("1 connection, p99", alone.within(0.99), "ms", goal);
+
+    let one = runs(
+        shell,
+        engine,
+        url,
+        options,
+        &server,
+        std::slice::from_ref(&desktop),
+    )
+    .await?;
+    one.tell(&mut report, engine, "64 connections", 3.5);
+    let goal = Some(Goal::AtMost(most));
+    report.add("64 connections, p99", one.p99, "ms", goal);
+
+    let tasks = desktop.prepare(&server, options.decisions).await?;
+    let rate = one.rate * OFFERED;
+    let calls = approvals(&tasks, &desktop);
+    let offered = load::offer(server.address, CONNECTIONS, rate, calls).await?;
+    report.add(
+        "offered 70 % of that, p50 from when due",
+        offered.within(0.50),
+        "ms",
+        None,
     );
-    println!(
-        "{:<22}{:>14}{:>10}{:>10}{:>12}{:>18}",
-        "", "decisions/s", "p50 ms", "p99 ms", "batch size", "statements/batch"
+    report.add(
+        "offered 70 % of that, p99 from when due",
+        offered.within(0.99),
+        "ms",
+        goal,
     );
-    let desktop = Desktop::create(&server).await?;
-    let mut batch = 1.0;
-    for connections in CONNECTIONS {
-        let count = if connections == 1 {
-            decisions / FEWER
-        } else {
-            decisions
-        };
-        let tasks = desktop.prepare(&server, count).await?;
-        let before = Counts::read(engine, url).await?;
-        let calls = tasks.iter().map(|task| {
-            let path = format!("/api/mission-control/tasks/{task}/review");
-            Call::post(path, &server.key, json!({ "decision": "approve" }))
-        });
-        let measured = load::drive(server.address, connections, calls.collect()).await?;
-        let counts = Counts::read(engine, url)
-            .await?
-            .map(|after| after.since(before));
-        let size = counts.map(|counts| f64::from(count) / counts.commits);
-        if connections == CONNECTIONS[0] {
-            batch = size.unwrap_or(f64::from(connections) / 2.0);
+
+    if engine == Engine::Postgres {
+        let mut desktops = Vec::new();
+        for n in 0..ACCOUNTS {
+            let key = account(shell, url, &format!("bench {n}"))?;
+            desktops.push(Desktop::create(&server, &key).await?);
         }
-        print_row(
-            &format!("{connections} connections"),
-            &measured,
-            size,
-            counts.map(|c| c.statements / c.commits),
+        let spread = runs(shell, engine, url, options, &server, &desktops).await?;
+        spread.tell(&mut report, engine, "spread over 64 accounts", 1.5);
+    }
+    let heard = listener.close().await;
+    report.add("events a listener heard meanwhile", heard, "", None);
+    report.save(shell)
+}
+
+/// What several runs came to, medians.
+struct Runs {
+    rate: f64,
+    p99: f64,
+    batch: f64,
+    raw: f64,
+    pgbench: f64,
+}
+
+impl Runs {
+    fn tell(&self, report: &mut Report, engine: Engine, what: &str, of_pgbench: f64) {
+        report.add(format!("{what}, decisions a second"), self.rate, "/s", None);
+        report.add(format!("{what}, decisions a batch"), self.batch, "", None);
+        let floor = format!("{what}, the same rows by raw SQL");
+        report.add(floor, self.raw, "/s", None);
+        let goal = (engine == Engine::Sqlite).then_some(Goal::AtLeast(0.5));
+        report.add(
+            format!("{what}, of raw SQL"),
+            self.rate / self.raw,
+            "times",
+            goal,
         );
-    }
-    let tasks = desktop.prepare(&server, decisions).await?;
-    drop(server);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a small positive number"
-    )]
-    let batch = batch.round().max(1.0) as usize;
-    let floor = floor::decide(engine, url, &tasks, batch).await?;
-    print_row(&format!("floor, batches of {batch}"), &floor, None, None);
-    Ok(())
-}
-
-fn print_row(name: &str, measured: &Measured, batch: Option<f64>, statements: Option<f64>) {
-    let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.1}"));
-    println!(
-        "{name:<22}{:>14.0}{:>10.2}{:>10.2}{:>12}{:>18}",
-        measured.per_second(),
-        milliseconds(percentile(&measured.latencies, 0.50)),
-        milliseconds(percentile(&measured.latencies, 0.99)),
-        number(batch),
-        number(statements),
-    );
-}
-
-/// A desktop whose runner is this program.
-struct Desktop {
-    id: String,
-    key: Rc<str>,
-}
-
-impl Desktop {
-    async fn create(server: &Server) -> Result<Self, Failure> {
-        let desktop = call(
-            server,
-            Call::post("/api/desktops", &server.key, json!({ "name": "bench" })),
-        )
-        .await?;
-        let id = text(&desktop, "id")?;
-        let wish = json!({ "name": "bench", "kind": "agent", "desktopId": id });
-        let key = call(server, Call::post("/api/auth/api-keys", &server.key, wish)).await?;
-        Ok(Self {
-            key: text(&key, "key")?.into(),
-            id,
-        })
-    }
-
-    /// Brings so many tasks into review and returns their ids.
-    async fn prepare(&self, server: &Server, count: u32) -> Result<Vec<String>, Failure> {
-        let create = json!({
-            "type": "command",
-            "content": "make release && make deploy",
-            "desktopId": self.id,
-            "requiresApproval": true,
-            "autoRun": true,
-        });
-        let creations = (0..count)
-            .map(|_| Call::post("/api/mission-control/tasks", &server.key, create.clone()));
-        load::drive(server.address, PREPARING, creations.collect()).await?;
-        let tasks = Rc::new(RefCell::new(Vec::new()));
-        let (id, key, found) = (self.id.clone(), Rc::clone(&self.key), Rc::clone(&tasks));
-        load::each(server.address, PREPARING, move |mut connection| {
-            let (id, key, found) = (id.clone(), Rc::clone(&key), Rc::clone(&found));
-            async move {
-                while let Some(task) = finish_one(&mut connection, &id, &key).await? {
-                    found.borrow_mut().push(task);
-                }
-                Ok(Vec::new())
-            }
-        })
-        .await?;
-        let tasks = tasks.take();
-        if tasks.len() == count as usize {
-            Ok(tasks)
-        } else {
-            Err(failed(
-                "preparing",
-                &format!("{} of {count} tasks are in review", tasks.len()),
-            ))
+        if engine == Engine::Postgres {
+            let floor = format!("{what}, pgbench, a transaction a decision");
+            report.add(floor, self.pgbench, "/s", None);
+            let goal = Some(Goal::AtLeast(of_pgbench));
+            report.add(
+                format!("{what}, of pgbench"),
+                self.rate / self.pgbench,
+                "times",
+                goal,
+            );
         }
     }
 }
 
-/// Claims and completes a task; `None` when nothing is queued.
-async fn finish_one(
-    connection: &mut Connection,
-    desktop: &str,
-    key: &Rc<str>,
-) -> Result<Option<String>, Failure> {
-    let claim = Call::post(
-        format!("/api/desktops/{desktop}/claim"),
-        key,
-        json!({ "wait": 0 }),
-    );
-    let claim = connection.call(&claim).await?;
-    if claim.is_null() {
-        return Ok(None);
+/// The server and its floors in turn, so that what slows the machine slows all of them.
+async fn runs(
+    shell: &Shell,
+    engine: Engine,
+    url: &str,
+    options: &Options,
+    server: &Server,
+    desktops: &[Desktop],
+) -> Result<Runs, Failure> {
+    let mut all: [Vec<f64>; 5] = Default::default();
+    for _ in 0..options.runs {
+        let tasks = prepare(server, desktops, options.decisions).await?;
+        let before = Batches::read(server).await?;
+        let measured = decide(server, desktops, &tasks).await?;
+        let batch = Batches::read(server).await?.since(before).mean();
+        let tasks = prepare(server, desktops, options.decisions).await?;
+        let floor = match desktops {
+            [_] => raw::decide(engine, url, &tasks, whole(batch))
+                .await?
+                .per_second(),
+            _ => f64::NAN,
+        };
+        let single = if engine == Engine::Postgres {
+            let tasks = prepare(server, desktops, options.decisions).await?;
+            pgbench::decide(shell, url, &tasks).await?
+        } else {
+            f64::NAN
+        };
+        let values = [
+            measured.per_second(),
+            measured.within(0.99),
+            batch,
+            floor,
+            single,
+        ];
+        for (all, value) in all.iter_mut().zip(values) {
+            all.push(value);
+        }
     }
-    let task = text(&claim["task"], "id")?;
-    let mut complete = Call::post(
-        format!("/api/mission-control/tasks/{task}/complete"),
-        key,
-        json!({ "outcome": "succeeded", "exitCode": 0 }),
-    );
-    complete.lease = Some(text(&claim["lease"], "token")?);
-    connection.call(&complete).await?;
-    Ok(Some(task))
+    let [rate, p99, batch, raw, pgbench] = all.map(|mut values| median(&mut values));
+    Ok(Runs {
+        rate,
+        p99,
+        batch,
+        raw,
+        pgbench,
+    })
 }
 
-async fn call(server: &Server, call: Call) -> Result<Value, Failure> {
-    tokio::task::LocalSet::new()
-        .run_until(async { Connection::open(server.address).await?.call(&call).await })
-        .await
+/// Tasks in review, one of each desktop in turn.
+async fn prepare(
+    server: &Server,
+    desktops: &[Desktop],
+    count: u32,
+) -> Result<Vec<Waiting>, Failure> {
+    let number = u32::try_from(desktops.len()).unwrap_or(u32::MAX);
+    let mut shares = Vec::new();
+    for desktop in desktops {
+        shares.push(desktop.prepare(server, count / number).await?.into_iter());
+    }
+    let mut tasks = Vec::new();
+    loop {
+        let before = tasks.len();
+        tasks.extend(shares.iter_mut().filter_map(Iterator::next));
+        if tasks.len() == before {
+            return Ok(tasks);
+        }
+    }
 }
 
-fn text(value: &Value, member: &str) -> Result<String, Failure> {
-    let text = value[member].as_str().map(ToOwned::to_owned);
-    text.ok_or_else(|| failed("an answer", &format!("has no {member}")))
+async fn decide(
+    server: &Server,
+    desktops: &[Desktop],
+    tasks: &[Waiting],
+) -> Result<Measured, Failure> {
+    let owners = desktops.iter().map(|desktop| &desktop.owner).cycle();
+    let calls = tasks
+        .iter()
+        .zip(owners)
+        .map(|(task, owner)| task.approve(owner));
+    load::saturate(server.address, CONNECTIONS, calls.collect()).await
+}
+
+fn approvals(tasks: &[Waiting], desktop: &Desktop) -> Vec<Call> {
+    tasks
+        .iter()
+        .map(|task| task.approve(&desktop.owner))
+        .collect()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a small positive number"
+)]
+fn whole(batch: f64) -> usize {
+    batch.round().max(1.0) as usize
 }

@@ -6,7 +6,6 @@ use std::process::{Child, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use hyper::Method;
 use serde_json::{Value, json};
 use tokio::task::LocalSet;
 
@@ -104,13 +103,7 @@ impl Site {
     }
 
     async fn get(&mut self, path: String) -> Result<Value, Failure> {
-        let call = Call {
-            method: Method::GET,
-            path,
-            key: Rc::clone(&self.key),
-            lease: None,
-            body: None,
-        };
+        let call = Call::get(path, &self.key);
         self.connection.call(&call).await
     }
 

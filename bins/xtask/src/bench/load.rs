@@ -1,5 +1,5 @@
-//! Load over loopback: keep-alive connections that each send the next request when the last one
-//! was answered.
+//! Load over loopback, on keep-alive connections: as fast as answers come ([`saturate`]), or at a rate
+//! that does not wait for them ([`offer`]).
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use hdrhistogram::Histogram;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -25,6 +26,8 @@ pub struct Call {
     pub path: String,
     pub key: Rc<str>,
     pub lease: Option<String>,
+    /// Its `Idempotency-Key`.
+    pub once: Option<String>,
     pub body: Option<Value>,
 }
 
@@ -32,10 +35,19 @@ impl Call {
     pub fn post(path: impl Into<String>, key: &Rc<str>, body: Value) -> Self {
         Self {
             method: Method::POST,
+            body: Some(body),
+            ..Self::get(path, key)
+        }
+    }
+
+    pub fn get(path: impl Into<String>, key: &Rc<str>) -> Self {
+        Self {
+            method: Method::GET,
             path: path.into(),
             key: Rc::clone(key),
             lease: None,
-            body: Some(body),
+            once: None,
+            body: None,
         }
     }
 }
@@ -64,16 +76,22 @@ impl Connection {
         })
     }
 
-    /// Sends a request and returns its answer, which must be a success.
-    pub async fn call(&mut self, call: &Call) -> Result<Value, Failure> {
+    /// Sends a request and returns the bytes of its answer, which must be a success.
+    pub async fn succeed(&mut self, call: &Call) -> Result<Bytes, Failure> {
         let (status, body) = self.send(call).await?;
-        if !status.is_success() {
-            let text = String::from_utf8_lossy(&body).into_owned();
-            return Err(failed(
-                &format!("{} {} was answered {status}", call.method, call.path),
-                &text,
-            ));
+        if status.is_success() {
+            return Ok(body);
         }
+        let text = String::from_utf8_lossy(&body).into_owned();
+        Err(failed(
+            &format!("{} {} was answered {status}", call.method, call.path),
+            &text,
+        ))
+    }
+
+    /// The same, and what the answer says.
+    pub async fn call(&mut self, call: &Call) -> Result<Value, Failure> {
+        let body = self.succeed(call).await?;
         if body.is_empty() {
             return Ok(Value::Null);
         }
@@ -88,6 +106,9 @@ impl Connection {
             .header("x-api-key", &*call.key);
         if let Some(lease) = &call.lease {
             request = request.header("x-lease-token", lease);
+        }
+        if let Some(once) = &call.once {
+            request = request.header("idempotency-key", once);
         }
         let body = call.body.as_ref().map(Value::to_string);
         if body.is_some() {
@@ -114,19 +135,50 @@ impl Connection {
 /// What a load took.
 pub struct Measured {
     pub elapsed: Duration,
-    /// One a request, sorted.
-    pub latencies: Vec<Duration>,
+    /// In microseconds, one a request.
+    latencies: Histogram<u64>,
 }
 
 impl Measured {
+    pub fn new() -> Self {
+        #[expect(clippy::expect_used, reason = "three digits are a precision it has")]
+        let latencies = Histogram::new(3).expect("a histogram");
+        Self {
+            elapsed: Duration::ZERO,
+            latencies,
+        }
+    }
+
+    /// Notes what one request took.
+    pub fn note(&mut self, latency: Duration) {
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        self.latencies.saturating_record(micros.max(1));
+    }
+
+    /// Adds what another connection measured.
+    fn merge(&mut self, other: &Self) {
+        // both count the same way, so nothing is lost
+        let _same = self.latencies.add(&other.latencies);
+    }
+
+    pub fn count(&self) -> u64 {
+        self.latencies.len()
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     pub fn per_second(&self) -> f64 {
-        self.latencies.len() as f64 / self.elapsed.as_secs_f64()
+        self.count() as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// Milliseconds within which this share of the requests was answered.
+    #[expect(clippy::cast_precision_loss, reason = "a time for people")]
+    pub fn within(&self, share: f64) -> f64 {
+        self.latencies.value_at_quantile(share) as f64 / 1_000.0
     }
 }
 
-/// Sends all calls over so many connections and measures each.
-pub async fn drive(
+/// Sends all calls, each connection the next one when its last was answered.
+pub async fn saturate(
     address: SocketAddr,
     connections: u32,
     calls: Vec<Call>,
@@ -135,15 +187,48 @@ pub async fn drive(
     each(address, connections, move |mut connection| {
         let calls = Rc::clone(&calls);
         async move {
-            let mut latencies = Vec::new();
+            let mut measured = Measured::new();
             loop {
                 let next = calls.borrow_mut().pop_front();
                 let Some(call) = next else {
-                    return Ok(latencies);
+                    return Ok(measured);
                 };
                 let sent = Instant::now();
-                connection.call(&call).await?;
-                latencies.push(sent.elapsed());
+                connection.succeed(&call).await?;
+                measured.note(sent.elapsed());
+            }
+        }
+    })
+    .await
+}
+
+/// Sends so many calls a second, whether or not earlier ones were answered. Each counts from when it
+/// was due, so that waiting for a free connection counts as well: no coordinated omission.
+pub async fn offer(
+    address: SocketAddr,
+    connections: u32,
+    per_second: f64,
+    calls: Vec<Call>,
+) -> Result<Measured, Failure> {
+    let calls = Rc::new(RefCell::new((0_u32, VecDeque::from(calls))));
+    let begin = Instant::now() + Duration::from_millis(50);
+    each(address, connections, move |mut connection| {
+        let calls = Rc::clone(&calls);
+        async move {
+            let mut measured = Measured::new();
+            loop {
+                let next = {
+                    let (number, waiting) = &mut *calls.borrow_mut();
+                    *number += 1;
+                    waiting.pop_front().map(|call| (*number, call))
+                };
+                let Some((number, call)) = next else {
+                    return Ok(measured);
+                };
+                let due = begin + Duration::from_secs_f64(f64::from(number) / per_second);
+                tokio::time::sleep_until(due.into()).await;
+                connection.succeed(&call).await?;
+                measured.note(due.elapsed());
             }
         }
     })
@@ -154,7 +239,7 @@ pub async fn drive(
 pub async fn each<W, F>(address: SocketAddr, connections: u32, work: W) -> Result<Measured, Failure>
 where
     W: Fn(Connection) -> F,
-    F: Future<Output = Result<Vec<Duration>, Failure>> + 'static,
+    F: Future<Output = Result<Measured, Failure>> + 'static,
 {
     LocalSet::new()
         .run_until(async {
@@ -167,13 +252,12 @@ where
             for connection in open {
                 workers.spawn_local(work(connection));
             }
-            let mut latencies = Vec::new();
+            let mut measured = Measured::new();
             while let Some(worker) = workers.join_next().await {
-                latencies.extend(worker.map_err(|e| failed("a connection", &e))??);
+                measured.merge(&worker.map_err(|e| failed("a connection", &e))??);
             }
-            let elapsed = started.elapsed();
-            latencies.sort();
-            Ok(Measured { elapsed, latencies })
+            measured.elapsed = started.elapsed();
+            Ok(measured)
         })
         .await
 }

@@ -3,9 +3,13 @@
 mod decide;
 mod desktop;
 mod floor;
+mod lists;
 mod load;
 mod pages;
+mod report;
 mod server;
+mod site;
+mod stream;
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,9 +29,17 @@ pub struct Options {
     #[arg(value_enum)]
     workload: Workload,
 
-    /// How many decisions each measurement takes
+    /// Only on this engine
+    #[arg(long, value_enum)]
+    engine: Option<Engine>,
+
+    /// How many decisions each run takes
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     decisions: u32,
+
+    /// How often the server and its floors are measured in turn; the median counts
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    runs: u32,
 
     /// How often each page is asked for, or how many tasks a desktop runs
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -36,6 +48,8 @@ pub struct Options {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Workload {
+    /// Lists of approvals and tasks, and a task
+    Lists,
     /// Decisions a second through `POST …/tasks/:id/review`
     Decide,
     /// Time and bytes of the pages of the dashboard with 10,000 and 100,000 tasks
@@ -45,9 +59,11 @@ enum Workload {
 }
 
 /// An engine to measure on.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Engine {
+    /// SQLite
     Sqlite,
+    /// A PostgreSQL of its own
     Postgres,
 }
 
@@ -65,16 +81,11 @@ impl Engine {
 /// # Errors
 /// When something cannot be built or started, or the server answers a request with an error.
 pub fn run(shell: &Shell, options: &Options) -> Result<(), Failure> {
-    shell.run(&mut cargo([
-        "build",
-        "--release",
-        "-p",
-        "api",
-        "-p",
-        "desktop",
-        "-p",
-        "migrate",
-    ]))?;
+    if cfg!(debug_assertions) {
+        return in_release(shell);
+    }
+    let mut build = cargo(["build", "--release", "--bins", "--examples"]);
+    shell.run(build.args(["-p", "api", "-p", "desktop", "-p", "migrate", "-p", "web"]))?;
     let cluster = match postgres::find(shell) {
         Some(binaries) => Some(Cluster::start(shell, binaries, Purpose::Benchmarks)?),
         None => None,
@@ -93,10 +104,14 @@ pub fn run(shell: &Shell, options: &Options) -> Result<(), Failure> {
             .map(|cluster| (Engine::Postgres, cluster.url())),
     );
     let runtime = runtime()?;
+    databases.retain(|(engine, _)| options.engine.is_none_or(|only| only == *engine));
     for (engine, url) in databases {
         match options.workload {
             Workload::Decide => {
-                runtime.block_on(decide::measure(shell, engine, &url, options.decisions))?;
+                runtime.block_on(decide::measure(shell, engine, &url, options))?;
+            }
+            Workload::Lists => {
+                runtime.block_on(lists::measure(shell, engine, &url, options))?;
             }
             Workload::Pages => {
                 runtime.block_on(pages::measure(shell, engine, &url, options.requests))?;
@@ -110,6 +125,12 @@ pub fn run(shell: &Shell, options: &Options) -> Result<(), Failure> {
         println!("PostgreSQL: SKIPPED, because there is no server.");
     }
     Ok(())
+}
+
+/// The load shares the machine with what it measures: it must not be slow itself.
+fn in_release(shell: &Shell) -> Result<(), Failure> {
+    let mut again = cargo(["run", "--quiet", "--release", "-p", "xtask", "--"]);
+    shell.run(again.args(std::env::args_os().skip(1)))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

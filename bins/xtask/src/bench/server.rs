@@ -6,6 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
 use super::failed;
 use crate::shell::{Failure, Shell};
 
@@ -13,6 +16,8 @@ use crate::shell::{Failure, Shell};
 pub struct Server {
     process: Child,
     pub address: SocketAddr,
+    /// Where it tells what it counts.
+    metrics: SocketAddr,
     /// A person's key with all capabilities.
     pub key: Rc<str>,
 }
@@ -21,27 +26,15 @@ impl Server {
     /// Migrates the database, makes an account with a key and starts the server.
     pub async fn start(shell: &Shell, url: &str) -> Result<Self, Failure> {
         shell.output(program(shell, "migrate").args(["run", "--database-url", url]))?;
-        let api = || program(shell, "api");
-        shell.output(api().args([
-            "account",
-            "create",
-            "--name",
-            "bench",
-            "--database-url",
-            url,
-        ]))?;
-        let key = shell.output(api().args([
-            "key",
-            "create",
-            "--name",
-            "bench",
-            "--kind",
-            "human",
-            "--database-url",
-            url,
-        ]))?;
+        let key = account(shell, url, "bench")?;
+        Self::start_another(shell, url, key).await
+    }
+
+    /// One more server on a database that has everything.
+    pub async fn start_another(shell: &Shell, url: &str, key: Rc<str>) -> Result<Self, Failure> {
         let address = free_address()?;
-        let process = api()
+        let metrics = free_address()?;
+        let process = program(shell, "api")
             .args([
                 "serve",
                 "--database-url",
@@ -52,6 +45,7 @@ impl Server {
                 "warn",
             ])
             .args(["--listen", &address.to_string()])
+            .args(["--metrics-listen", &metrics.to_string()])
             .stdin(Stdio::null())
             .spawn()
             .map_err(|source| Failure::Start {
@@ -61,7 +55,8 @@ impl Server {
         let server = Self {
             process,
             address,
-            key: key.trim().into(),
+            metrics,
+            key,
         };
         server.wait_until_ready().await?;
         Ok(server)
@@ -73,7 +68,7 @@ impl Server {
 
     async fn wait_until_ready(&self) -> Result<(), Failure> {
         for _ in 0..500 {
-            if tokio::net::TcpStream::connect(self.address).await.is_ok() {
+            if TcpStream::connect(self.address).await.is_ok() {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -88,6 +83,75 @@ impl Drop for Server {
         drop(self.process.kill());
         drop(self.process.wait());
     }
+}
+
+/// Makes an account and a person's key in it.
+pub fn account(shell: &Shell, url: &str, name: &str) -> Result<Rc<str>, Failure> {
+    let api = |arguments: &[&str]| {
+        let mut command = program(shell, "api");
+        shell.output(command.args(arguments).args(["--database-url", url]))
+    };
+    api(&["account", "create", "--name", name])?;
+    let key = api(&[
+        "key",
+        "create",
+        "--account",
+        name,
+        "--name",
+        "bench",
+        "--kind",
+        "human",
+    ])?;
+    Ok(key.trim().into())
+}
+
+/// Batches the server has committed, and the commands in them.
+#[derive(Clone, Copy)]
+pub struct Batches {
+    batches: f64,
+    commands: f64,
+}
+
+impl Batches {
+    /// As the server counts them.
+    pub async fn read(server: &Server) -> Result<Self, Failure> {
+        let page = metrics(server.metrics).await?;
+        let value = |name: &str| {
+            let line = page.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|text| text.trim().parse().ok())
+                .unwrap_or(0.0)
+        };
+        Ok(Self {
+            batches: value("countersign_batches_total "),
+            commands: value("countersign_commands_total "),
+        })
+    }
+
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            batches: self.batches - before.batches,
+            commands: self.commands - before.commands,
+        }
+    }
+
+    /// Commands a batch.
+    pub fn mean(self) -> f64 {
+        self.commands / self.batches
+    }
+}
+
+async fn metrics(address: SocketAddr) -> Result<String, Failure> {
+    let ask = async {
+        let mut socket = TcpStream::connect(address).await?;
+        socket
+            .write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            .await?;
+        let mut page = String::new();
+        socket.read_to_string(&mut page).await?;
+        Ok(page)
+    };
+    ask.await
+        .map_err(|e: std::io::Error| failed("/metrics", &e))
 }
 
 /// A program of the release.

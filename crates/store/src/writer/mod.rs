@@ -19,6 +19,10 @@ use queue::{Queue, Waiting};
 use crate::command::{Change, Request, SubmitError};
 use crate::notify;
 
+/// What `/metrics` counts: batches, and the commands in them.
+const BATCHES: &str = "countersign_batches_total";
+const COMMANDS: &str = "countersign_commands_total";
+
 /// A running writer thread and its queue.
 pub(crate) struct Writer {
     queue: Arc<Queue>,
@@ -85,6 +89,8 @@ fn drain(
     while let Some(batch) = queue.next_batch() {
         let requests: Vec<&Request> = batch.iter().map(|waiting| &waiting.request).collect();
         let committed = batcher.run(&requests);
+        metrics::counter!(BATCHES).increment(1);
+        metrics::counter!(COMMANDS).increment(requests.len() as u64);
         for (waiting, outcome) in batch.into_iter().zip(committed.outcomes) {
             // a caller that went away does not need its answer
             let _gone = waiting.reply.send(outcome);

@@ -1,85 +1,46 @@
-//! The floor: a bare program that writes the same rows in the same batches, one transaction a
-//! batch, prepared statements, no HTTP, no rules, no hashing. Nothing that keeps the same promises
-//! on the same database can be much faster.
+//! The floor of writes: a bare program that writes the same rows in the same batches, one transaction
+//! a batch, prepared statements, no HTTP, no rules, no hashing. Nothing that keeps the same promises on
+//! the same database can be much faster.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rusqlite::params;
 use tokio_postgres::NoTls;
 
-use super::load::Measured;
-use super::{Engine, failed};
+use crate::bench::load::Measured;
+use crate::bench::site::Waiting;
+use crate::bench::{Engine, failed};
 use crate::shell::Failure;
-
-/// What PostgreSQL counted.
-#[derive(Clone, Copy, Default)]
-pub struct Counts {
-    pub statements: f64,
-    pub commits: f64,
-}
-
-impl Counts {
-    /// Statements of batches and their commits so far; `None` on SQLite, which has no round trips.
-    pub async fn read(engine: Engine, url: &str) -> Result<Option<Self>, Failure> {
-        if engine == Engine::Sqlite {
-            return Ok(None);
-        }
-        let client = connect(url).await?;
-        client
-            .batch_execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
-            .await
-            .map_err(|e| failed("pg_stat_statements", &e))?;
-        // only a batch commits or writes; reads roll their snapshots back
-        let sum = |filter: &str| {
-            format!("SELECT coalesce(sum(calls), 0)::float8 FROM pg_stat_statements WHERE {filter}")
-        };
-        let value = async |filter: &str| {
-            let row = client.query_one(&sum(filter), &[]).await;
-            row.map(|row| row.get::<_, f64>(0))
-                .map_err(|e| failed("pg_stat_statements", &e))
-        };
-        let commits = value("query ILIKE 'COMMIT%'").await?;
-        let statements = value(
-            "toplevel AND (query ILIKE 'COMMIT%' OR query ILIKE 'BEGIN ISOLATION LEVEL READ COMMITTED%' \
-             OR query ILIKE 'INSERT%' OR query ILIKE 'UPDATE%' OR query ILIKE '%FOR NO KEY UPDATE%' \
-             OR query ILIKE '%clock_timestamp%' OR query ILIKE '%= ANY(%' OR query ILIKE '%pg_notify%')",
-        )
-        .await?;
-        Ok(Some(Self {
-            statements,
-            commits,
-        }))
-    }
-
-    /// What was counted since `before`.
-    pub fn since(self, before: Option<Self>) -> Self {
-        let before = before.unwrap_or_default();
-        Self {
-            statements: self.statements - before.statements,
-            commits: self.commits - before.commits,
-        }
-    }
-}
 
 /// Approves `tasks`, so many a transaction.
 pub async fn decide(
     engine: Engine,
     url: &str,
-    tasks: &[String],
+    tasks: &[Waiting],
     batch: usize,
 ) -> Result<Measured, Failure> {
+    let tasks: Vec<String> = tasks.iter().map(|task| task.id.clone()).collect();
     match engine {
-        Engine::Sqlite => sqlite(url, tasks, batch).map_err(|e| failed("the floor on SQLite", &e)),
-        Engine::Postgres => postgres(url, tasks, batch).await,
+        Engine::Sqlite => sqlite(url, &tasks, batch).map_err(|e| failed("the floor on SQLite", &e)),
+        Engine::Postgres => postgres(url, &tasks, batch).await,
     }
 }
 
 const PAYLOAD: &str = r#"{"approvalId":"appr_01m85jsk4ye4v9xdns35k19nqx","decision":"approve","status":"approved","taskId":"task_01m85jsk43ez9sj703kqm232vt","taskStatus":"done"}"#;
 const HASH: &str = "ff68d4576a77963107f0df4377bf6f04a02b522f2e21167101f3a3828e8418f0";
+/// As long as an answer that is kept.
+const ANSWER: &str = concat!(
+    r#"{"task":{"id":"task_01m85jsk43ez9sj703kqm232vt","type":"command","title":"make release && make deploy","#,
+    r#""status":"done","desktopId":"desk_01m85jsk4ye4v9xdns35k19nqx","requiresApproval":true,"gated":true,"#,
+    r#""attempt":1,"maxAttempts":1,"createdAt":1790000000000000,"startedAt":1790000000000000,"#,
+    r#""completedAt":1790000000000000,"exitCode":0,"evidenceSha256":"#,
+    r#""ff68d4576a77963107f0df4377bf6f04a02b522f2e21167101f3a3828e8418f0","review":{"decision":"approve"}}}"#,
+);
 
 fn sqlite(url: &str, tasks: &[String], batch: usize) -> rusqlite::Result<Measured> {
     let path = url.trim_start_matches("sqlite://");
     let mut conn = rusqlite::Connection::open(path)?;
+    conn.busy_timeout(std::time::Duration::from_secs(10))?;
     conn.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
          PRAGMA recursive_triggers = ON; PRAGMA wal_autocheckpoint = 1000;",
@@ -89,7 +50,7 @@ fn sqlite(url: &str, tasks: &[String], batch: usize) -> rusqlite::Result<Measure
         [],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;
-    let mut latencies = Vec::with_capacity(tasks.len());
+    let mut measured = Measured::new();
     let started = Instant::now();
     for tasks in tasks.chunks(batch) {
         let sent = Instant::now();
@@ -105,6 +66,10 @@ fn sqlite(url: &str, tasks: &[String], batch: usize) -> rusqlite::Result<Measure
                 "INSERT INTO activity (account_id, seq, type, payload, actor_id, actor_kind, actor_name, at, prev_hash, hash) \
                  VALUES (?1, ?2, 'approval.resolved', ?3, ?4, 'human', 'bench', 1, ?5, ?5)",
             )?;
+            let mut answer = transaction.prepare_cached(
+                "INSERT INTO idempotency (account_id, principal_id, scope, body_sha256, answer, created_at) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, 1)",
+            )?;
             let mut head = transaction.prepare_cached(
                 "UPDATE accounts SET head_seq = ?2, head_hash = ?3 WHERE id = ?1",
             )?;
@@ -113,13 +78,17 @@ fn sqlite(url: &str, tasks: &[String], batch: usize) -> rusqlite::Result<Measure
                 approve.execute(params![task, key])?;
                 finish.execute(params![task])?;
                 log.execute(params![account, seq, PAYLOAD, key, HASH])?;
+                answer.execute(params![account, key, format!("{task}{HASH}"), HASH, ANSWER])?;
             }
             head.execute(params![account, seq, HASH])?;
         }
         transaction.commit()?;
-        latencies.extend(std::iter::repeat_n(sent.elapsed(), tasks.len()));
+        for _ in tasks {
+            measured.note(sent.elapsed());
+        }
     }
-    Ok(measured(started.elapsed(), latencies))
+    measured.elapsed = started.elapsed();
+    Ok(measured)
 }
 
 async fn postgres(url: &str, tasks: &[String], batch: usize) -> Result<Measured, Failure> {
@@ -140,11 +109,13 @@ async fn postgres(url: &str, tasks: &[String], batch: usize) -> Result<Measured,
         "UPDATE tasks SET status = 'done' WHERE id = ANY($1)",
         "INSERT INTO activity (account_id, seq, type, payload, actor_id, actor_kind, actor_name, at, prev_hash, hash) \
          SELECT $1, s, 'approval.resolved', $2, $3, 'human', 'bench', 1, $4, $4 FROM generate_series($5::bigint, $6::bigint) s",
+        "INSERT INTO idempotency (account_id, principal_id, scope, body_sha256, answer, created_at) \
+         SELECT $1, $2, t || $3, $3, $4, 1 FROM unnest($5::text[]) t",
         "UPDATE accounts SET head_seq = $2, head_hash = $3 WHERE id = $1",
     ] {
         prepared.push(client.prepare(statement).await.map_err(floor)?);
     }
-    let mut latencies = Vec::with_capacity(tasks.len());
+    let mut measured = Measured::new();
     let started = Instant::now();
     for tasks in tasks.chunks(batch) {
         let sent = Instant::now();
@@ -171,24 +142,26 @@ async fn postgres(url: &str, tasks: &[String], batch: usize) -> Result<Measured,
             .await
             .map_err(floor)?;
         client
-            .execute(&prepared[4], &[&account, &seq, &HASH])
+            .execute(&prepared[4], &[&account, &key, &HASH, &ANSWER, &tasks])
+            .await
+            .map_err(floor)?;
+        client
+            .execute(&prepared[5], &[&account, &seq, &HASH])
             .await
             .map_err(floor)?;
         client.batch_execute("COMMIT").await.map_err(floor)?;
-        latencies.extend(std::iter::repeat_n(sent.elapsed(), tasks.len()));
+        for _ in tasks {
+            measured.note(sent.elapsed());
+        }
     }
-    Ok(measured(started.elapsed(), latencies))
+    measured.elapsed = started.elapsed();
+    Ok(measured)
 }
 
-async fn connect(url: &str) -> Result<tokio_postgres::Client, Failure> {
+pub async fn connect(url: &str) -> Result<tokio_postgres::Client, Failure> {
     let (client, connection) = tokio_postgres::connect(url, NoTls)
         .await
         .map_err(|e| failed("PostgreSQL", &e))?;
     tokio::spawn(connection);
     Ok(client)
-}
-
-fn measured(elapsed: Duration, mut latencies: Vec<Duration>) -> Measured {
-    latencies.sort();
-    Measured { elapsed, latencies }
 }
