@@ -18,6 +18,7 @@ use tokio::time::sleep;
 use crate::evidence::{checked_activity, checked_evidence, payloads};
 use crate::proxy::Proxy;
 use crate::rest::{eventually, text};
+use crate::rounds::rounds;
 use crate::site::{Desktop, Site, TASKS, on_every_engine};
 
 /// How many rounds altogether, when nobody asks for more: one of each fault.
@@ -142,11 +143,7 @@ impl Victim {
 
 #[test]
 fn a_runner_that_is_killed_stopped_or_cut_off_ends_each_task_once_and_leaves_nothing() {
-    let rounds = std::env::var_os("TORTURE_ROUNDS");
-    let rounds = rounds.map_or(ROUNDS, |text| {
-        let text = text.into_string().expect("a number");
-        text.parse().expect("a number")
-    });
+    let rounds = rounds(ROUNDS);
     on_every_engine(async |db| {
         let site = Site::start(db);
         let desktops = rounds.min(DESKTOPS);

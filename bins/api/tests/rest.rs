@@ -174,6 +174,14 @@ impl Answer {
         problem
     }
 
+    /// After it was found to be the one refusal of a server whose database is away: try again.
+    #[track_caller]
+    pub fn is_unavailable(&self) {
+        self.refuses(503, "unavailable");
+        let seconds = self.header("retry-after");
+        assert!(seconds.parse::<u32>().is_ok(), "Retry-After: {seconds}");
+    }
+
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name).and_then(|value| value.to_str().ok());
         value.unwrap_or_default()

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::postgres;
+use crate::debian;
 use crate::shell::{Failure, Shell};
 
 /// Where the tests and their lock file are.
@@ -21,11 +21,11 @@ const CHROMIUM: &str = "/usr/bin/chromium";
 pub fn prepare(shell: &Shell) -> Result<(), Failure> {
     let packages = missing_packages(shell);
     if !packages.is_empty() {
-        if !postgres::can_install(shell) {
+        if !debian::can_install(shell) {
             eprintln!("    the browser tests need {}", packages.join(", "));
             return Ok(());
         }
-        install(shell, &packages)?;
+        debian::install(shell, &packages)?;
     }
     if !is_current(shell) {
         let folder = shell.path(FOLDER);
@@ -50,16 +50,6 @@ fn missing_packages(shell: &Shell) -> Vec<&'static str> {
         missing.push("chromium");
     }
     missing
-}
-
-fn install(shell: &Shell, packages: &[&str]) -> Result<(), Failure> {
-    shell.run(Command::new("apt-get").args(["update", "--quiet"]))?;
-    shell.run(
-        Command::new("apt-get")
-            .args(["install", "--quiet", "--yes", "--no-install-recommends"])
-            .args(packages)
-            .env("DEBIAN_FRONTEND", "noninteractive"),
-    )
 }
 
 /// Whether the installed packages are those of the lock file.

@@ -5,6 +5,7 @@ mod bench;
 mod browser;
 mod ci;
 mod controls;
+mod debian;
 mod layers;
 mod openapi;
 mod postgres;

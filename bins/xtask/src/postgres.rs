@@ -11,6 +11,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::debian;
 use crate::shell::{Failure, Shell};
 
 /// The directory of PostgreSQL's server programs, newest version first, if there is one.
@@ -43,28 +44,12 @@ fn debian_directories() -> Vec<PathBuf> {
     versions.into_iter().map(|(_, path)| path).collect()
 }
 
-/// Whether [`install`] has a chance: Debian or a descendant, as root.
-pub fn can_install(shell: &Shell) -> bool {
-    Path::new("/etc/debian_version").exists() && is_root(shell)
-}
-
 /// Installs Debian's server package.
 ///
 /// # Errors
 /// When apt-get fails.
 pub fn install(shell: &Shell) -> Result<(), Failure> {
-    shell.run(Command::new("apt-get").args(["update", "--quiet"]))?;
-    shell.run(
-        Command::new("apt-get")
-            .args([
-                "install",
-                "--quiet",
-                "--yes",
-                "--no-install-recommends",
-                "postgresql",
-            ])
-            .env("DEBIAN_FRONTEND", "noninteractive"),
-    )
+    debian::install(shell, &["postgresql"])
 }
 
 fn is_root(shell: &Shell) -> bool {

@@ -7,6 +7,7 @@ use clap::builder::FalseyValueParser;
 
 use crate::browser;
 use crate::controls;
+use crate::debian;
 use crate::postgres::{self, Cluster, Purpose};
 use crate::shell::{Failure, Shell, cargo};
 use crate::steps::Steps;
@@ -15,7 +16,7 @@ use crate::steps::Steps;
 ///
 /// Starts a PostgreSQL server of its own in a temporary directory (installing Debian's package when
 /// it is missing and we are root), has a browser (Debian's Chromium, in the same way) and what drives it
-/// ready, builds the programs, runs the tests and removes the server.
+/// ready, and what lets disks and clocks fail, builds the programs, runs the tests and removes the server.
 /// Without PostgreSQL it runs what it can, and its last line says what it skipped.
 #[derive(Args)]
 pub struct Options {
@@ -61,6 +62,7 @@ fn run_in(shell: &Shell, options: &Options, variables: &[(&str, String)]) -> Res
     };
 
     steps.step("browser and its packages", || browser::prepare(shell))?;
+    steps.step("means of failure", || debian::prepare_faults(shell))?;
     // Some tests start the programs of other crates, and an agent that is an example of one; cargo
     // builds them only when asked to.
     steps.step("build the programs", || {
@@ -119,7 +121,7 @@ enum Started {
 fn start_postgres(shell: &Shell) -> Result<Started, Failure> {
     let binaries = match postgres::find(shell) {
         Some(binaries) => Some(binaries),
-        None if postgres::can_install(shell) => {
+        None if debian::can_install(shell) => {
             postgres::install(shell)?;
             postgres::find(shell)
         }

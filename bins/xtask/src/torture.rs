@@ -24,6 +24,18 @@ pub struct Options {
 enum Name {
     /// Runners that are killed, stopped beyond their lease, and cut off while they work
     Desktop,
+    /// Servers that are killed while clients write
+    Kills,
+    /// Servers and databases whose disk loses its power
+    PowerCut,
+    /// Disks that report errors when they are synced or written
+    IoErrors,
+    /// A PostgreSQL that crashes, and connections to it that are killed
+    Postgres,
+    /// A network to PostgreSQL that drops everything for a while
+    Partitions,
+    /// A system clock that jumps
+    Clock,
 }
 
 impl Name {
@@ -31,6 +43,12 @@ impl Name {
     const fn test(self) -> &'static str {
         match self {
             Self::Desktop => "test(/^chaos::/)",
+            Self::Kills => "test(/^crash::/)",
+            Self::PowerCut => "test(/^power_cut::/)",
+            Self::IoErrors => "test(/^io_errors::/)",
+            Self::Postgres => "test(/^postgres_failures::/)",
+            Self::Partitions => "test(/^partitions::/)",
+            Self::Clock => "test(/^clock::/)",
         }
     }
 }

@@ -142,6 +142,7 @@ impl Admin {
         };
         let mut batcher = Batcher::new(self.url.clone(), self.clock);
         let mut committed = batcher.run(&[&request]);
+        batcher.commit_late();
         batcher.announce(&committed.changes);
         let outcome = committed.outcomes.pop();
         Ok(outcome.unwrap_or(Err(SubmitError::Internal))?)

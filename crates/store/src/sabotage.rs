@@ -31,6 +31,8 @@ mistakes! {
     NoAccountLock = "no-account-lock",
     /// SQLite acknowledges commits that are not on the disk.
     SyncNormal = "sync-normal",
+    /// Answers are given a moment before the commit.
+    AnswerBeforeCommit = "answer-before-commit",
     /// Uploads are taken without the lease.
     UploadWithoutLease = "upload-without-lease",
     /// Uploads are taken after the seal.

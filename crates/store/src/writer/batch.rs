@@ -14,6 +14,7 @@ use crate::command::{Answered, Change, Request, SubmitError};
 use crate::connection::{Conn, Role};
 use crate::dialect;
 use crate::fault::{Fault, Remedy};
+use crate::sabotage::Mistake;
 use crate::url::DatabaseUrl;
 use crate::views::Answer;
 
@@ -150,6 +151,7 @@ impl Batcher {
             transact(conn, requests, clock)
         });
         match catch_unwind(in_transaction) {
+            Ok(Ok(committed)) if Mistake::AnswerBeforeCommit.made() => Ok(committed),
             Ok(Ok(committed)) => match dialect::commit(conn) {
                 Ok(()) => Ok(committed),
                 Err(error) => Err(self.commit_failed(error.into())),
@@ -161,6 +163,16 @@ impl Batcher {
             Err(_) => {
                 self.roll_back();
                 Err(Failure::Panicked)
+            }
+        }
+    }
+
+    /// With [`Mistake::AnswerBeforeCommit`]: commits what was answered.
+    pub(crate) fn commit_late(&mut self) {
+        if Mistake::AnswerBeforeCommit.made() {
+            std::thread::sleep(Duration::from_millis(20));
+            if let Some(conn) = &mut self.conn {
+                let _answered_anyway = dialect::commit(conn);
             }
         }
     }

@@ -95,6 +95,7 @@ fn drain(
             // a caller that went away does not need its answer
             let _gone = waiting.reply.send(outcome);
         }
+        batcher.commit_late();
         let payload = hints
             .map(|_| notify::encode(&committed.changes))
             .unwrap_or_default();

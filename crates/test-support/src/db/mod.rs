@@ -165,7 +165,10 @@ pub(crate) fn off_runtime<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 }
 
 /// Applies every migration through the store.
-fn migrate(url: &str) {
+///
+/// # Panics
+/// When the database refuses.
+pub fn migrate(url: &str) {
     let url = url
         .parse()
         .unwrap_or_else(|error| panic!("test database: {error}"));
