@@ -66,7 +66,20 @@ impl Cluster {
 
     /// For `DATABASE_URL`: its maintenance database, as its superuser.
     pub fn url(&self) -> String {
-        format!("postgres://postgres@{}/postgres", self.address())
+        self.url_of("postgres")
+    }
+
+    /// For `DATABASE_URL`: a new database with this name and every migration.
+    pub fn create_database(&self, name: &str) -> String {
+        self.query(&format!("CREATE DATABASE {name}"))
+            .expect("a new database");
+        let url = self.url_of(name);
+        test_support::migrate(&url);
+        url
+    }
+
+    fn url_of(&self, database: &str) -> String {
+        format!("postgres://postgres@{}/{database}", self.address())
     }
 
     /// `127.0.0.1:PORT`.

@@ -2,28 +2,22 @@
 //! file is what the disk holds at that moment: what ext4 keeps in memory only is not in it.
 
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use tempfile::TempDir;
 use test_support::server::program;
 
-/// Begins the names of our folders, so that a later run finds what a killed one left.
-const PREFIX: &str = "countersign-disk-";
-/// Held by the living.
-const LOCK: &str = "lock";
-/// The outer filesystem; its file is as big as what was written to it.
-const POOL_BYTES: u64 = 6 << 30;
+use crate::scratch::Scratch;
 
-/// A mounted disk. Dropped, it and everything below it is unmounted and removed, also when a test
-/// panics.
+/// The outer filesystem; its file is as big as what was written to it.
+const POOL_BYTES: u64 = 4 << 30;
+
+/// A mounted disk, unmounted and removed with its folder.
 pub struct Disk {
-    folder: TempDir,
+    folder: Scratch,
     /// How many images there have been.
     images: u32,
-    _lock: File,
 }
 
 impl Disk {
@@ -33,17 +27,9 @@ impl Disk {
             println!("skipped: a disk without power needs {missing}");
             return None;
         }
-        remove_leftovers();
-        let folder = TempDir::with_prefix_in(PREFIX, place()).expect("a folder");
-        // PostgreSQL has its data below it, and is another user
-        let passable = fs::Permissions::from_mode(0o711);
-        fs::set_permissions(folder.path(), passable).expect("our folder");
-        let lock = File::create(folder.path().join(LOCK)).expect("a lock file");
-        lock.lock().expect("the lock");
         let disk = Self {
-            folder,
+            folder: Scratch::new(),
             images: 0,
-            _lock: lock,
         };
         let outer = disk.folder.path().join("pool.img");
         sparse_file(&outer, POOL_BYTES);
@@ -90,12 +76,6 @@ impl Disk {
     }
 }
 
-impl Drop for Disk {
-    fn drop(&mut self) {
-        unmount_below(self.folder.path());
-    }
-}
-
 /// What is missing for a disk, if something is.
 fn missing() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
@@ -109,48 +89,6 @@ fn missing() -> Option<String> {
 
 fn runs(name: &str) -> bool {
     program(name).arg("-V").output().is_ok()
-}
-
-/// Memory, where there is enough of it: thousands of commits that wait for a busy disk take long.
-fn place() -> PathBuf {
-    let memory = Path::new("/dev/shm");
-    let free = rustix::fs::statvfs(memory).map_or(0, |stat| stat.f_bavail * stat.f_frsize);
-    if free > POOL_BYTES {
-        memory.to_owned()
-    } else {
-        std::env::temp_dir()
-    }
-}
-
-/// Removes the folders of runs that were killed.
-fn remove_leftovers() {
-    for entry in fs::read_dir(place()).expect("a folder").flatten() {
-        let folder = entry.path();
-        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
-            continue;
-        }
-        let dead = File::open(folder.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok());
-        if dead {
-            unmount_below(&folder);
-            // another test may be at it as well
-            let _removed = fs::remove_dir_all(&folder);
-        }
-    }
-}
-
-/// Unmounts everything below a folder, the last mount first.
-fn unmount_below(folder: &Path) {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let below = mounts
-        .lines()
-        .filter_map(|line| line.split(' ').nth(1))
-        .filter(|point| Path::new(point).starts_with(folder));
-    for point in below.collect::<Vec<_>>().into_iter().rev() {
-        let done = program("umount").args(["--lazy", point]).status();
-        if !done.is_ok_and(|status| status.success()) {
-            eprintln!("{point} stays mounted");
-        }
-    }
 }
 
 fn sparse_file(path: &Path, bytes: u64) {

@@ -5,13 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::AddAssign;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use crate::evidence::{checked_activity, checked_evidence, payloads};
 use crate::rest::{Answer, Caller, answer, text};
@@ -23,6 +24,9 @@ pub const WRITERS: usize = 8;
 pub const DECISIONS: usize = 24;
 /// More creations a load than there is time for.
 const CREATIONS: usize = 4_000;
+
+/// How long a client waits that was told to try again: less than it was told, so that more goes on.
+const BEFORE_A_REPEAT: Duration = Duration::from_millis(50);
 
 /// A write, and its answer if one came.
 pub struct Write {
@@ -105,6 +109,27 @@ impl Write {
         true
     }
 
+    /// Sends it until it succeeds, at one server after the other, and notes the answer; how often it
+    /// was told to try again. Nothing else may be said to it, and each server answers.
+    pub async fn insist(&mut self, callers: &[Caller]) -> usize {
+        let mut refusals = 0;
+        for caller in callers.iter().cycle() {
+            let answer = self.send(caller).await.expect("a server that lives");
+            match answer.status {
+                503 => answer.is_unavailable(),
+                // the one before it is still at it
+                409 => drop(answer.refuses(409, "in-progress")),
+                _ => {
+                    self.acknowledge(answer.is(self.success()));
+                    break;
+                }
+            }
+            refusals += 1;
+            sleep(BEFORE_A_REPEAT).await;
+        }
+        refusals
+    }
+
     /// Notes the answer.
     pub fn acknowledge(&mut self, answer: Value) {
         let at = Instant::now();
@@ -131,19 +156,9 @@ impl Load {
     /// Starts them at a server, with tasks of the desktop for them to decide about. `name` makes
     /// their keys unlike those of any other load.
     pub async fn start(owner: &Caller, desktop: &Desktop, name: &str) -> Self {
-        let desktop = desktop.at(owner.url());
-        let in_review = desktop.tasks_in_review(owner, DECISIONS).await;
-        let mut plans: Vec<Vec<Write>> = (0..WRITERS).map(|_| Vec::new()).collect();
-        for (number, task) in in_review.iter().enumerate() {
-            plans[number % (WRITERS / 2)].push(Write::decision(number, task));
-        }
-        for number in 0..CREATIONS {
-            let key = format!("{name} task {number}");
-            let writer = WRITERS / 2 + number % (WRITERS / 2);
-            plans[writer].push(Write::creation(&desktop, key));
-        }
         let (count, acknowledged) = watch::channel(0);
-        let writers = plans
+        let writers = plans(owner, desktop, name)
+            .await
             .into_iter()
             .map(|plan| tokio::spawn(write_while_it_answers(owner.clone(), plan, count.clone())))
             .collect();
@@ -166,6 +181,22 @@ impl Load {
             .flat_map(|writes| writes.expect("a writer"))
             .collect()
     }
+}
+
+/// What each writer of a load is to write, one after the other.
+pub async fn plans(owner: &Caller, desktop: &Desktop, name: &str) -> Vec<Vec<Write>> {
+    let desktop = desktop.at(owner.url());
+    let in_review = desktop.tasks_in_review(owner, DECISIONS).await;
+    let mut plans: Vec<Vec<Write>> = (0..WRITERS).map(|_| Vec::new()).collect();
+    for (number, task) in in_review.iter().enumerate() {
+        plans[number % (WRITERS / 2)].push(Write::decision(number, task));
+    }
+    for number in 0..CREATIONS {
+        let key = format!("{name} task {number}");
+        let writer = WRITERS / 2 + number % (WRITERS / 2);
+        plans[writer].push(Write::creation(&desktop, key));
+    }
+    plans
 }
 
 /// Writes one after the other until there is no answer; gives those that were sent.

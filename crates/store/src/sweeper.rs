@@ -114,7 +114,7 @@ impl Sweeping {
         if self.rearm {
             reads.leases()
         } else {
-            reads.due(self.clock.now())
+            reads.due()
         }
     }
 

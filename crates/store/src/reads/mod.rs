@@ -11,7 +11,7 @@ mod sessions;
 mod sweeps;
 mod tasks;
 
-use approval_core::{AccountId, DesktopId};
+use approval_core::{AccountId, DesktopId, Timestamp};
 
 use crate::clock::Clock;
 use crate::connection::Conn;
@@ -41,6 +41,20 @@ pub struct Reads<'a> {
 impl<'a> Reads<'a> {
     pub(crate) fn new(conn: &'a mut Conn, clock: Clock) -> Self {
         Self { conn, clock }
+    }
+
+    /// The time by which leases and sessions run out.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`] when the database does not say.
+    pub fn now(&mut self) -> Result<Timestamp, ReadError> {
+        Ok(self.time()?)
+    }
+
+    /// The database's clock, or that of the one process.
+    fn time(&mut self) -> Result<Timestamp, Fault> {
+        let now = dialect::database_clock(self.conn)?;
+        Ok(now.map_or_else(|| self.clock.now(), Timestamp::from_micros))
     }
 
     /// Runs several queries on one state of the database.

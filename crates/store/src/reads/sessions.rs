@@ -1,13 +1,12 @@
 //! People as they sign in, and their sessions.
 
-use approval_core::{AccountId, Digest, Principal, SessionId, Timestamp, UserId};
+use approval_core::{AccountId, Digest, Principal, SessionId, UserId};
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, JoinOnDsl, OptionalExtension, QueryDsl, RunQueryDsl,
 };
 
 use super::Reads;
 use crate::connection::on_db;
-use crate::dialect;
 use crate::fault::{Fault, stored};
 use crate::pool::ReadError;
 use crate::rows::{SessionRow, session_columns, session_view};
@@ -21,7 +20,7 @@ impl Reads<'_> {
     /// The credential behind the digest of a session cookie; `None` for an unknown, ended or
     /// expired one.
     pub fn session(&mut self, sha256: &Digest) -> Result<Option<Credential>, ReadError> {
-        let now = self.now()?;
+        let now = self.time()?;
         let row: Option<(String, String, String, String)> = on_db!(self.conn, |c| sessions::table
             .inner_join(users::table.on(users::id.eq(sessions::user_id)))
             .filter(sessions::sha256.eq(sha256.to_string()))
@@ -46,7 +45,7 @@ impl Reads<'_> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let now = self.now()?;
+        let now = self.time()?;
         let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
         let open: Vec<String> = on_db!(self.conn, |c| sessions::table
             .filter(sessions::id.eq_any(&texts))
@@ -91,7 +90,7 @@ impl Reads<'_> {
         &mut self,
         sha256: &Digest,
     ) -> Result<Option<(AccountId, UserId)>, ReadError> {
-        let now = self.now()?;
+        let now = self.time()?;
         let row: Option<(String, String)> = on_db!(self.conn, |c| sign_in_links::table
             .filter(sign_in_links::sha256.eq(sha256.to_string()))
             .filter(sign_in_links::used_at.is_null())
@@ -110,7 +109,7 @@ impl Reads<'_> {
         account: AccountId,
         user: UserId,
     ) -> Result<Vec<SessionView>, ReadError> {
-        let now = self.now()?;
+        let now = self.time()?;
         let rows: Vec<SessionRow> = on_db!(self.conn, |c| sessions::table
             .filter(sessions::account_id.eq(account.to_string()))
             .filter(sessions::user_id.eq(user.to_string()))
@@ -126,12 +125,6 @@ impl Reads<'_> {
         .map_err(Fault::from)?;
         let views = rows.into_iter().map(session_view);
         Ok(views.collect::<Result<_, Fault>>()?)
-    }
-
-    /// The clock by which sessions run out: the database's, or that of the one process.
-    fn now(&mut self) -> Result<Timestamp, Fault> {
-        let now = dialect::database_clock(self.conn)?;
-        Ok(now.map_or_else(|| self.clock.now(), Timestamp::from_micros))
     }
 }
 

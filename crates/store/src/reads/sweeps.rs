@@ -8,7 +8,6 @@ use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
 use super::Reads;
 use crate::command::Sweep;
 use crate::connection::on_db;
-use crate::dialect;
 use crate::fault::{Fault, stored};
 use crate::pool::ReadError;
 use crate::schema::{desktops, idempotency, sessions, sign_in_links, tasks};
@@ -21,9 +20,8 @@ const SILENT_SECONDS: i64 = 30;
 
 impl Reads<'_> {
     /// Leases that ran out, time-outs nobody enforced, silent desktops, old answers.
-    pub(crate) fn due(&mut self, clock: Timestamp) -> Result<Vec<(AccountId, Sweep)>, ReadError> {
-        let now = dialect::database_clock(self.conn).map_err(Fault::from)?;
-        let now = now.map_or(clock, Timestamp::from_micros);
+    pub(crate) fn due(&mut self) -> Result<Vec<(AccountId, Sweep)>, ReadError> {
+        let now = self.time()?;
         let mut due = Vec::new();
         self.expired_leases(now, &mut due)?;
         self.timed_out(now, &mut due)?;

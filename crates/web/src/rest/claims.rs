@@ -5,13 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix_web::HttpResponse;
-use approval_core::{DesktopId, Digest, PrincipalId, Timestamp};
+use approval_core::{DesktopId, Digest, PrincipalId};
 use store::{Answer, Command, random_digest};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::call::{Call, unexpected_answer};
-use crate::clock;
 use crate::live::{Ended, Topic};
 use crate::problem::{Failure, Reply};
 use crate::render::seconds_between;
@@ -69,8 +68,10 @@ pub(crate) async fn claim(call: &Call, desktop: DesktopId, wait: Duration) -> Re
     let mut queued = call.hub().subscribe(Topic::Queued(desktop));
     let nothing = || Ok(HttpResponse::NoContent().finish());
     loop {
-        let (seen, is_claimable) = look(call, desktop).await?;
-        show_presence(call, desktop, seen).await?;
+        let (unseen, is_claimable) = look(call, desktop).await?;
+        if unseen.is_none_or(|seconds| seconds >= SEEN_LATELY) {
+            call.submit(Command::SeeDesktop(desktop), None).await?;
+        }
         if is_claimable && let Some(claimed) = take(call, desktop).await? {
             return Ok(claimed);
         }
@@ -89,29 +90,19 @@ pub(crate) async fn claim(call: &Call, desktop: DesktopId, wait: Duration) -> Re
     }
 }
 
-/// When the desktop was last seen, and whether something is queued for it.
-async fn look(call: &Call, desktop: DesktopId) -> Result<(Option<Timestamp>, bool), Failure> {
+/// How many seconds ago the desktop was last seen, if ever, and whether something is queued for it.
+/// Both by the store's clock, which no change of the system time moves.
+async fn look(call: &Call, desktop: DesktopId) -> Result<(Option<i64>, bool), Failure> {
     let account = call.account();
-    let (seen, claimable) = call
+    let (seen, now, claimable) = call
         .read(move |reads| {
             let seen = reads.desktop_seen(account, desktop)?;
-            Ok((seen, reads.claimable(&[desktop])?))
+            Ok((seen, reads.now()?, reads.claimable(&[desktop])?))
         })
         .await?;
     let seen = seen.ok_or_else(|| Failure::not_found("desktop"))?;
-    Ok((seen, !claimable.is_empty()))
-}
-
-async fn show_presence(
-    call: &Call,
-    desktop: DesktopId,
-    seen: Option<Timestamp>,
-) -> Result<(), Failure> {
-    let now = clock::now();
-    if seen.is_none_or(|seen| seconds_between(seen, now) >= SEEN_LATELY) {
-        call.submit(Command::SeeDesktop(desktop), None).await?;
-    }
-    Ok(())
+    let unseen = seen.map(|seen| seconds_between(seen, now));
+    Ok((unseen, !claimable.is_empty()))
 }
 
 /// Takes a task, unless somebody else was faster. Only the digest of the token goes into the

@@ -4,7 +4,6 @@ use actix_web::HttpResponse;
 use contract::Dashboard;
 
 use crate::call::Call;
-use crate::clock;
 use crate::problem::Reply;
 use crate::render;
 
@@ -13,6 +12,8 @@ use crate::render;
     responses((status = 200, description = "The figures", body = Dashboard)))]
 pub(crate) async fn get(call: Call) -> Reply {
     let account = call.account();
-    let figures = call.read(move |reads| reads.dashboard(account)).await?;
-    Ok(HttpResponse::Ok().json(render::dashboard(&figures, clock::now())))
+    let (figures, now) = call
+        .read(move |reads| Ok((reads.dashboard(account)?, reads.now()?)))
+        .await?;
+    Ok(HttpResponse::Ok().json(render::dashboard(&figures, now)))
 }
