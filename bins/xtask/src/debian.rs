@@ -6,9 +6,8 @@ use std::process::Command;
 use crate::shell::{Failure, Shell};
 
 /// What the tests of crashes and failing disks use, and the packages that have it.
-const FAULTS: [(&str, &str); 5] = [
+const FAULTS: [(&str, &str); 4] = [
     ("strace", "strace"),
-    ("faketime", "faketime"),
     ("mkfs.xfs", "xfsprogs"),
     ("mkfs.ext4", "e2fsprogs"),
     ("mount", "mount"),

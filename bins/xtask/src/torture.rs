@@ -32,10 +32,6 @@ enum Name {
     IoErrors,
     /// A PostgreSQL that crashes, and connections to it that are killed
     Postgres,
-    /// A network to PostgreSQL that drops everything for a while
-    Partitions,
-    /// A system clock that jumps
-    Clock,
 }
 
 impl Name {
@@ -47,8 +43,6 @@ impl Name {
             Self::PowerCut => "test(/^power_cut::/)",
             Self::IoErrors => "test(/^io_errors::/)",
             Self::Postgres => "test(/^postgres_failures::/)",
-            Self::Partitions => "test(/^partitions::/)",
-            Self::Clock => "test(/^clock::/)",
         }
     }
 }
