@@ -51,7 +51,7 @@ const CONTROLS: &[Control] = controls! {
     "foreign-tasks" "F3": "web" "http" "what_is_foreign_does_not_exist";
     "no-account-lock" "F4": "store" "races" "one_of_four_deciders_wins_each_task";
     "answers-forgotten" "F5": "store" "conformance" "idempotency";
-    "answer-before-commit" "F6": "api" "programs" "crash";
+    "answer-before-commit" "F6": "api" "programs" "a_killed_server_has_kept_every_word";
     "sync-normal" "F6": "api" "programs" "io_errors::every_decision_was_synced";
     "sync-normal" "F7": "api" "programs" "power_cut::sqlite";
     "upload-without-lease" "F8": "store" "conformance" "nothing_is_taken_without_the_current_lease";
