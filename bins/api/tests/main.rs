@@ -8,6 +8,7 @@ mod chaos;
 mod confined;
 mod crash;
 mod evidence;
+mod listen;
 mod proxy;
 mod quick_start;
 mod replicas;
