@@ -168,14 +168,6 @@ async fn the_cookie_alone_changes_nothing(world: &World) {
         }
         let addressed = format!("{path}?{FIELD}={ours}");
         is_refused(&world.form(&person.cookie, &addressed, fields).await, path);
-        // as other media, which a form of another site can have as well
-        let body = format!("{FIELD}={ours}");
-        for media in ["application/json", "multipart/form-data; boundary=x"] {
-            let odd = world.browse(&person.cookie, "POST", path);
-            let odd = send(odd.header("content-type", media).body(body.clone())).await;
-            assert_ne!(odd.status, 200, "{path}");
-        }
-        break;
     }
     assert_eq!(world.head().await, before, "and nothing happened");
     assert_eq!(world.status(&task).await, "review");
@@ -407,11 +399,11 @@ async fn no_handler_page_or_row_has_the_secret(world: &World) {
         assert!(!page.text().contains(&ours), "{path}");
     }
     let rows = "SELECT group_concat(id || sha256 || agent || origin_sha256) FROM sessions";
-    let rows = match world.db.url().starts_with("postgres") {
-        true => rows
-            .replace("group_concat(", "string_agg(")
-            .replace(") FROM", ", ',') FROM"),
-        false => rows.to_owned(),
+    let rows = if world.db.url().starts_with("postgres") {
+        rows.replace("group_concat(", "string_agg(")
+            .replace(") FROM", ", ',') FROM")
+    } else {
+        rows.to_owned()
     };
     let rows = world.db.query_scalar(&rows).expect("rows").expect("a text");
     assert!(
