@@ -3,6 +3,7 @@
 
 mod admin;
 mod cli;
+mod listen;
 mod quick_start;
 mod serve;
 mod telemetry;

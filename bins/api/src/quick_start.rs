@@ -17,7 +17,8 @@ use web::{AppState, ServeConfig, WebConfig};
 use crate::Failure;
 use crate::admin::sign_in_link;
 use crate::cli::QuickStart;
-use crate::serve::{listen, runtime, serve_metrics, stop_on_signal};
+use crate::listen::listen_at_every_localhost;
+use crate::serve::{runtime, serve_metrics, stop_on_signal};
 
 /// Names of what the first start creates.
 const ACCOUNT: &str = "default";
@@ -41,8 +42,8 @@ struct Home {
 pub(crate) fn run(options: &QuickStart) -> Result<(), Failure> {
     // tasks run as the same user, and its keys are in memory
     runner::make_unreadable()?;
-    let listener = listen(options.listen)?;
-    let address = listener.local_addr()?;
+    let listeners = listen_at_every_localhost(options.listen)?;
+    let address = listeners[0].local_addr()?;
     let url = prepare_folders(&options.data_dir, &options.workdir)?;
     migrate(&url)?;
     let store = Store::open(&StoreConfig::new(url.clone()))?;
@@ -63,7 +64,7 @@ pub(crate) fn run(options: &QuickStart) -> Result<(), Failure> {
         let server_stop = CancellationToken::new();
         let running = spawn_desktop(runner, stop.clone(), server_stop.clone())?;
         let served = web::serve(
-            vec![listener],
+            listeners,
             state,
             server_stop.clone(),
             ServeConfig::default(),

@@ -1,7 +1,5 @@
 //! `api serve`: the server alone.
 
-use std::net::{SocketAddr, TcpListener};
-
 use store::{Store, StoreConfig};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,17 +8,18 @@ use web::{AppState, ServeConfig};
 
 use crate::Failure;
 use crate::cli::{Metrics, Serve};
+use crate::listen::{listen, listen_at_every_localhost};
 
 pub(crate) fn run(options: &Serve) -> Result<(), Failure> {
     let store = Store::open(&StoreConfig::new(options.database.url()?))?;
-    let listener = listen(options.listen)?;
-    let address = listener.local_addr()?;
+    let listeners = listen_at_every_localhost(options.listen)?;
+    let address = listeners[0].local_addr()?;
     let state = AppState::new(store.clone(), options.web.config());
     let served: Result<_, Failure> = runtime()?.block_on(async {
         let stop = stop_on_signal()?;
         serve_metrics(&options.metrics, &stop)?;
         tracing::info!(%address, "listening");
-        Ok(web::serve(vec![listener], state, stop, ServeConfig::default()).await?)
+        Ok(web::serve(listeners, state, stop, ServeConfig::default()).await?)
     });
     store.close();
     tracing::info!("stopped");
@@ -41,16 +40,6 @@ pub(crate) fn serve_metrics(options: &Metrics, stop: &CancellationToken) -> Resu
         }
     });
     Ok(())
-}
-
-/// Binds before anything is promised.
-pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).map_err(|error| {
-        format!(
-            "cannot listen on {address}: {error}; choose another address with LISTEN (--listen)"
-        )
-        .into()
-    })
 }
 
 /// The runtime of everything but the connections, which have threads of their own.

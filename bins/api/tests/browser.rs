@@ -26,7 +26,7 @@ macro_rules! suites {
     };
 }
 
-suites! { first settings phone axe hostile mission race live noscript }
+suites! { first settings phone axe hostile mission race live noscript origin }
 
 fn run(engine: Engine, suite: &str) {
     if let Some(missing) = missing() {

@@ -13,6 +13,7 @@ mod evidence;
 mod io_errors;
 mod postgres_failures;
 mod power_cut;
+mod listen;
 mod proxy;
 mod quick_start;
 mod replicas;

@@ -57,6 +57,7 @@ const CONTROLS: &[Control] = controls! {
     "upload-without-lease" "F8": "store" "conformance" "nothing_is_taken_without_the_current_lease";
     "upload-after-seal" "F8": "store" "conformance" "runner";
     "cross-site" "F10": "web" "http" "origin";
+    "unbound-sessions" "F10": "web" "http" "bound";
 };
 
 /// The `controls` command.

@@ -19,11 +19,21 @@ pub struct Request {
     /// The authenticated credential; it is checked again in the transaction.
     pub principal: Principal,
     /// The session through which a person acts; it is checked again in the transaction, too.
-    pub session: Option<SessionId>,
+    pub session: Option<ActingSession>,
     /// Present when the caller wants a retry to be answered, not repeated.
     pub idempotency: Option<Idempotency>,
     /// What to do.
     pub command: Command,
+}
+
+/// A session as a request shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActingSession {
+    /// Which one.
+    pub id: SessionId,
+    /// SHA-256 of the secret of the origin that came along, if one did; a session that is bound to
+    /// another one commits nothing.
+    pub origin: Option<Digest>,
 }
 
 /// The identity of a request that may be retried (contract section 7).
@@ -108,6 +118,8 @@ pub enum Command {
         by: Login,
         /// SHA-256 of the text in the cookie.
         digest: Digest,
+        /// SHA-256 of the secret that the origin keeps; `None` leaves the session unbound.
+        origin: Option<Digest>,
         /// What the browser says it is.
         agent: String,
     },
@@ -392,6 +404,9 @@ pub enum SubmitError {
     /// The credential was revoked. Nothing changed.
     #[error("the credential was revoked")]
     Revoked,
+    /// The session is bound to an origin whose secret did not come along. Nothing changed.
+    #[error("the secret of the session's origin did not come along")]
+    OtherOrigin,
     /// The key was used for another body. Nothing changed.
     #[error("this Idempotency-Key was used with another body")]
     IdempotencyMismatch,

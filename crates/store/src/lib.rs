@@ -28,8 +28,8 @@ mod writer;
 
 pub use admin::{Admin, AdminError};
 pub use command::{
-    Answered, Change, Command, DecisionTarget, EndSessions, FileUpload, Idempotency, Leased,
-    LogUpload, Login, Request, SubmitError, Sweep, UploadedPart,
+    ActingSession, Answered, Change, Command, DecisionTarget, EndSessions, FileUpload, Idempotency,
+    Leased, LogUpload, Login, Request, SubmitError, Sweep, UploadedPart,
 };
 pub use file_facts::{DiffLines, FileFacts};
 pub use key_text::{KeyDigest, KeyText, random_digest};

@@ -216,6 +216,7 @@ pub(crate) type SessionRow = (
     i64,
     i64,
     Option<i64>,
+    Option<String>,
 );
 
 /// The columns of a [`SessionRow`].
@@ -231,6 +232,7 @@ macro_rules! session_columns {
             sessions::last_seen_at,
             sessions::expires_at,
             sessions::ended_at,
+            sessions::origin_sha256,
         )
     };
 }
@@ -238,10 +240,11 @@ pub(crate) use session_columns;
 
 /// What is shown of a session.
 pub(crate) fn session_view(row: SessionRow) -> Result<SessionView, Fault> {
-    let (id, _, _, _, agent, created_at, last_seen_at, _, _) = row;
+    let (id, _, _, _, agent, created_at, last_seen_at, _, _, origin) = row;
     Ok(SessionView {
         id: stored(&id)?,
         agent,
+        is_bound: origin.is_some(),
         created_at: Timestamp::from_micros(created_at),
         last_seen_at: Timestamp::from_micros(last_seen_at),
     })

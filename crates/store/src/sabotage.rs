@@ -47,6 +47,8 @@ mistakes! {
     AnswersForgotten = "answers-forgotten",
     /// Pages of another site may change things.
     CrossSite = "cross-site",
+    /// A session is believed without the secret of its origin.
+    UnboundSessions = "unbound-sessions",
 }
 
 impl Mistake {

@@ -246,6 +246,7 @@ diesel::table! {
         last_seen_at -> BigInt,
         expires_at -> BigInt,
         ended_at -> Nullable<BigInt>,
+        origin_sha256 -> Nullable<Text>,
     }
 }
 

@@ -10,6 +10,8 @@ use approval_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::sabotage::Mistake;
+
 /// A task as it is shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskView {
@@ -259,6 +261,22 @@ pub struct Credential {
     pub id: CredentialId,
     /// Who it is and what it may do.
     pub principal: Principal,
+    /// SHA-256 of the secret of the origin that a session is bound to; `None` for one that is not,
+    /// and for keys.
+    pub origin: Option<Digest>,
+}
+
+impl Credential {
+    /// Whether a change by this credential may come with this digest of an origin's secret.
+    pub fn is_shown_by(&self, origin: Option<Digest>) -> bool {
+        is_of_origin(self.origin, origin)
+    }
+}
+
+/// Whether a session that is bound to `bound` may change something when `shown` came along. These
+/// are digests of 256 random bits: how long a comparison takes tells nobody anything of use.
+pub(crate) fn is_of_origin(bound: Option<Digest>, shown: Option<Digest>) -> bool {
+    bound.is_none() || bound == shown || Mistake::UnboundSessions.made()
 }
 
 /// Which attempt of a task the sub-resources show.
@@ -334,6 +352,8 @@ pub struct SessionView {
     pub id: SessionId,
     /// What the browser said it is.
     pub agent: String,
+    /// Whether it changes something only together with the secret of the origin that opened it.
+    pub is_bound: bool,
     /// When it was opened.
     pub created_at: Timestamp,
     /// When it was last used, to the minute.

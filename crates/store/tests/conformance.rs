@@ -112,6 +112,7 @@ conformance! {
         only_the_server_lets_people_in,
         an_ended_session_commits_nothing,
         a_session_is_of_one_person,
+        a_bound_session_commits_nothing_without_its_origin,
         a_new_password_ends_the_other_sessions,
         use_keeps_a_session,
         old_sessions_and_links_are_forgotten;

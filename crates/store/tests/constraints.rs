@@ -277,6 +277,7 @@ on_both_engines! { filled:
     every_foreign_key_carries_the_account,
     a_key_never_becomes_more_than_it_was,
     a_session_is_of_one_person_and_never_comes_back,
+    what_a_session_is_bound_to_never_changes,
     a_link_is_used_once,
     sessions_and_links_are_of_people_of_their_account,
 }
@@ -1066,6 +1067,43 @@ fn a_session_is_of_one_person_and_never_comes_back(db: &Filled) {
         }
     }
     db.takes_after(&given, &copy("'sess_2'", "'new'"));
+}
+
+fn what_a_session_is_bound_to_never_changes(db: &Filled) {
+    let given = with_session(db);
+    let [one, other] = ["a", "b"].map(|digit| quoted(&digit.repeat(64)));
+    let bind = |id: &str, origin: &str| {
+        let sha256 = format!("'of {id}'");
+        let changes = [
+            ("id", &*quoted(id)),
+            ("sha256", &sha256),
+            ("origin_sha256", origin),
+        ];
+        db.copy("sessions", "id = 'sess_1'", &changes)
+    };
+    for short in [
+        "''",
+        "'a'",
+        &quoted(&"a".repeat(63)),
+        &quoted(&"a".repeat(65)),
+    ] {
+        db.refuses_after(&given, Why::Check, &bind("sess_2", short));
+    }
+    db.takes_after(&given, &bind("sess_2", &one));
+    db.takes_after(&given, &bind("sess_2", "NULL"));
+    let bound = format!("{given}; {}", bind("sess_2", &one));
+    let never = Why::Says("what a session is bound to never changes");
+    let set = |id: &str, origin: &str| {
+        format!("UPDATE sessions SET origin_sha256 = {origin} WHERE id = '{id}'")
+    };
+    for (id, origin) in [("sess_2", "NULL"), ("sess_2", &*other), ("sess_1", &*one)] {
+        db.refuses_after(&bound, never, &set(id, origin));
+    }
+    db.takes_after(&bound, &set("sess_2", &one));
+    db.takes_after(
+        &bound,
+        "UPDATE sessions SET last_seen_at = 5, expires_at = 99 WHERE id = 'sess_2'",
+    );
 }
 
 fn a_link_is_used_once(db: &Filled) {

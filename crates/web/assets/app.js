@@ -14,6 +14,32 @@
     remove(key) { try { localStorage.removeItem(key); } catch { /* see above */ } },
   };
 
+  // --- The secret of this origin. Cookies go to every port of the host; this storage is of this port alone, and
+  // every form that changes something brings what is in it.
+
+  const SECRET = 'origin-secret';
+  const FIELD = 'originSecret';
+
+  function newSecret() {
+    const bytes = crypto.getRandomValues(new Uint8Array(32));
+    return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  }
+
+  /** A secret that cannot be kept would shut its owner out: then the session goes without, as without script. */
+  function isKept() {
+    store.set('probe', 'kept');
+    const kept = store.get('probe') === 'kept';
+    store.remove('probe');
+    return kept;
+  }
+
+  // it is added to what is sent, and never stands in the page
+  on('formdata', (event) => {
+    const form = event.target;
+    const secret = store.get(SECRET);
+    if (secret && form.method === 'post' && form.dataset.door !== 'in') event.formData.set(FIELD, secret);
+  });
+
   // --- HTML comes from this server only, through one policy; nothing is ever evaluated.
 
   const policy = window.trustedTypes?.createPolicy('htmx', { createHTML: (html) => html })
@@ -262,6 +288,9 @@
     } else if (form.matches('[data-send]') && dialog?.contains(form)) {
       event.preventDefault();
       send(form, event.submitter);
+    } else if (form.matches('[data-door]')) {
+      event.preventDefault();
+      passDoor(form);
     } else if (form.method === 'post') {
       isLeaving = true;
       setBusy(event.submitter);
@@ -309,9 +338,49 @@
     }
   }
 
-  function explainWait(form) {
+  /** Signs in with a new secret, or out. What is kept changes only with the session itself: a wrong password costs
+      another tab nothing. */
+  async function passDoor(form) {
+    if (isLeaving) return;
+    isLeaving = true;
+    const secret = form.dataset.door === 'in' && isKept() ? newSecret() : undefined;
+    const body = new URLSearchParams(new FormData(form));
+    if (secret) body.set(FIELD, secret);
+    try {
+      const response = await fetchPart(form.getAttribute('action'), { method: 'POST', body });
+      if (response.headers.has('HX-Redirect')) {
+        if (secret) store.set(SECRET, secret);
+        else store.remove(SECRET);
+        isRedirect(response);
+        return;
+      }
+      showRefusal(await response.text());
+    } catch {
+      note(form, 'The server does not answer. Try again in a moment.');
+    }
+    isLeaving = false;
+  }
+
+  /** The form again, saying what is wrong, or a few words about it. */
+  function showRefusal(html) {
+    const parsed = parse(html);
+    const page = one('#main', parsed);
+    if (page) {
+      one('#main').replaceWith(page);
+      one('[autofocus], input:not([type=hidden])', page)?.focus();
+    } else if (dialog) {
+      fill(html);
+      dialog.showModal();
+      focusFirst();
+    } else {
+      one('.door-card').append(...parsed.childNodes);
+    }
+  }
+
+  const explainWait = (form) => note(form, 'The server does not answer. Asking again until it does; nothing is done twice.');
+
+  function note(form, text) {
     if (one('.waiting', form)) return;
-    const text = 'The server does not answer. Asking again until it does; nothing is done twice.';
     const note = document.createElement('p');
     note.className = 'callout warn waiting';
     note.setAttribute('role', 'status');

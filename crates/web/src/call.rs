@@ -8,10 +8,12 @@ use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse};
-use approval_core::{AccountId, DesktopId, Principal, PrincipalId, Refusal, SessionId, UserId};
+use approval_core::{
+    AccountId, DesktopId, Digest, Principal, PrincipalId, Refusal, SessionId, UserId,
+};
 use store::{
-    Answer, Answered, Command, CompleteRequest, Credential, CredentialId, Idempotency, ReadError,
-    Reads, Request, Scope, Store,
+    ActingSession, Answer, Answered, Command, CompleteRequest, Credential, CredentialId,
+    Idempotency, ReadError, Reads, Request, Scope, Store,
 };
 
 use crate::live::{Hub, Open};
@@ -21,12 +23,16 @@ use crate::state::AppState;
 
 /// The credential of a request that the gate let pass.
 #[derive(Debug, Clone)]
-pub(crate) struct Caller(pub(crate) Arc<Credential>);
+pub(crate) struct Caller {
+    pub(crate) credential: Arc<Credential>,
+    /// SHA-256 of the secret of the browser's origin that came along.
+    pub(crate) origin: Option<Digest>,
+}
 
 impl Caller {
     /// Who it is: the key, or the person behind a session.
     pub(crate) fn principal(&self) -> PrincipalId {
-        self.0.principal.identity.id
+        self.credential.principal.identity.id
     }
 }
 
@@ -58,11 +64,11 @@ impl FromRequest for Call {
 
 impl Call {
     pub(crate) fn account(&self) -> AccountId {
-        self.caller.0.account
+        self.caller.credential.account
     }
 
     pub(crate) fn principal(&self) -> &Principal {
-        &self.caller.0.principal
+        &self.caller.credential.principal
     }
 
     /// The person who is signed in.
@@ -80,21 +86,21 @@ impl Call {
 
     /// The session of the person who is signed in.
     pub(crate) fn session(&self) -> Option<SessionId> {
-        match self.caller.0.id {
+        match self.caller.credential.id {
             CredentialId::Session(session) => Some(session),
             CredentialId::Key(_) => None,
         }
     }
 
     pub(crate) fn viewer(&self) -> Viewer {
-        Viewer::of(&self.caller.0.principal)
+        Viewer::of(&self.caller.credential.principal)
     }
 
     /// What the caller may see.
     pub(crate) fn scope(&self) -> Scope {
         Scope {
             account: self.account(),
-            desktop: self.caller.0.principal.confined_to(),
+            desktop: self.caller.credential.principal.confined_to(),
         }
     }
 
@@ -132,8 +138,11 @@ impl Call {
     ) -> Result<Answered, Failure> {
         let request = Request {
             account: self.account(),
-            principal: self.caller.0.principal.clone(),
-            session: self.session(),
+            principal: self.caller.credential.principal.clone(),
+            session: self.session().map(|id| ActingSession {
+                id,
+                origin: self.caller.origin,
+            }),
             idempotency,
             command,
         };
@@ -151,7 +160,7 @@ impl Call {
     ) -> CompleteRequest {
         CompleteRequest {
             account: self.account(),
-            principal: self.caller.0.principal.clone(),
+            principal: self.caller.credential.principal.clone(),
             idempotency,
             lease,
             report,
@@ -166,7 +175,7 @@ impl Call {
     /// 429 when the caller has too many.
     pub(crate) fn open(&self) -> Result<Open, Failure> {
         let place = self.state.limits.open(self.principal().identity.id)?;
-        Ok(self.hub().open(self.caller.0.id, place))
+        Ok(self.hub().open(self.caller.credential.id, place))
     }
 
     /// Shows the answer to a command.

@@ -6,9 +6,11 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::ACCEPT;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
-use approval_core::{ActorKind, Capability, Principal, PrincipalId, Refusal};
+use approval_core::{ActorKind, Capability, Digest, Principal, PrincipalId, Refusal};
+use store::Credential;
 use store::sabotage::Mistake;
 
+use crate::auth::origin_secret;
 use crate::call::Caller;
 use crate::limits::Counted;
 use crate::pages;
@@ -19,10 +21,10 @@ use crate::state::AppState;
 /// Lets a request of `route` pass, with its [`Caller`], or answers it: 401, 429, 403.
 pub(crate) async fn gate(
     route: &'static Route,
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    if let Err(failure) = admit(route, request.request()).await {
+    if let Err(failure) = admit(route, &mut request).await {
         let refusal = route.surface.refusal(request.request(), &failure);
         return Ok(request.into_response(refusal));
     }
@@ -78,15 +80,41 @@ fn count_lost_lease(route: &Route, answered: &ServiceResponse<BoxBody>) -> Resul
     }
 }
 
-async fn admit(route: &Route, request: &HttpRequest) -> Result<(), Failure> {
+async fn admit(route: &Route, request: &mut ServiceRequest) -> Result<(), Failure> {
     if route.access == Access::Public {
         return Ok(());
     }
-    let caller = authenticate(request, counted(route, request)).await?;
-    route.surface.check(&caller.0.principal)?;
-    route.access.check(&caller.0.principal)?;
+    let counted = counted(route, request.request());
+    let mut caller = authenticate(request.request(), counted).await?;
+    route.surface.check(&caller.credential.principal)?;
+    route.access.check(&caller.credential.principal)?;
+    caller.origin = shown_origin(route, request, &caller.credential).await?;
     request.extensions_mut().insert(caller);
     Ok(())
+}
+
+/// What is kept of the origin's secret that came along with a change by a session that is bound.
+///
+/// # Errors
+/// 403 `cross-site` without it: whoever has only the cookie may look, and change nothing.
+async fn shown_origin(
+    route: &Route,
+    request: &mut ServiceRequest,
+    credential: &Credential,
+) -> Result<Option<Digest>, Failure> {
+    if request.method().is_safe() || credential.origin.is_none() {
+        return Ok(None);
+    }
+    let in_header = origin_secret::in_header(request.headers());
+    let shown = match route.surface {
+        Surface::Page if in_header.is_none() => origin_secret::taken_from_form(request).await?,
+        Surface::Page | Surface::Rest => in_header,
+    };
+    if credential.is_shown_by(shown) {
+        Ok(shown)
+    } else {
+        Err(Failure::other_origin())
+    }
 }
 
 async fn authenticate(request: &HttpRequest, counted: Counted) -> Result<Caller, Failure> {
@@ -95,7 +123,10 @@ async fn authenticate(request: &HttpRequest, counted: Counted) -> Result<Caller,
     state
         .limits
         .count(credential.principal.identity.id, counted)?;
-    Ok(Caller(credential))
+    Ok(Caller {
+        credential,
+        origin: None,
+    })
 }
 
 fn counted(route: &Route, request: &HttpRequest) -> Counted {

@@ -23,6 +23,8 @@ pub(crate) struct Failure {
     problem: Box<Problem>,
     retry_after: Option<u64>,
     allow: Option<String>,
+    /// Whether a person who signs in again can go on.
+    asks_to_sign_in: bool,
 }
 
 impl Failure {
@@ -31,12 +33,28 @@ impl Failure {
             problem: Box::new(Problem::new(code, detail)),
             retry_after: None,
             allow: None,
+            asks_to_sign_in: false,
         }
     }
 
     /// No credential, or none that is worth anything; never says which.
     pub(crate) fn unauthenticated() -> Self {
         Self::new(Code::Unauthenticated, "a valid API key is needed")
+    }
+
+    /// A change by a session that is bound to an origin, without the secret of that origin.
+    pub(crate) fn other_origin() -> Self {
+        let detail = "the session is bound to the browser that opened it, and the secret of that \
+                      browser did not come along; sign in again in this browser";
+        Self {
+            asks_to_sign_in: true,
+            ..Self::new(Code::CrossSite, detail)
+        }
+    }
+
+    /// Whether a person who signs in again can go on.
+    pub(crate) fn asks_to_sign_in(&self) -> bool {
+        self.asks_to_sign_in
     }
 
     /// What a caller cannot see does not exist for it.
@@ -215,6 +233,7 @@ impl From<SubmitError> for Failure {
         match error {
             SubmitError::Refused(refusal) => refusal.into(),
             SubmitError::Revoked => Self::unauthenticated(),
+            SubmitError::OtherOrigin => Self::other_origin(),
             SubmitError::IdempotencyMismatch => Self::new(Code::IdempotencyMismatch, detail),
             SubmitError::InProgress => Self::new(Code::InProgress, detail),
             SubmitError::Busy | SubmitError::Stale | SubmitError::Unavailable => {

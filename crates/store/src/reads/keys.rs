@@ -100,5 +100,6 @@ fn credential(row: KeyRow) -> Result<Credential, Fault> {
         account,
         id: CredentialId::Key(view.id),
         principal,
+        origin: None,
     })
 }

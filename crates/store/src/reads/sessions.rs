@@ -7,7 +7,7 @@ use diesel::{
 
 use super::Reads;
 use crate::connection::on_db;
-use crate::fault::{Fault, stored};
+use crate::fault::{Fault, stored, stored_option};
 use crate::pool::ReadError;
 use crate::rows::{SessionRow, session_columns, session_view};
 use crate::schema::{sessions, sign_in_links, users};
@@ -21,20 +21,27 @@ impl Reads<'_> {
     /// expired one.
     pub fn session(&mut self, sha256: &Digest) -> Result<Option<Credential>, ReadError> {
         let now = self.time()?;
-        let row: Option<(String, String, String, String)> = on_db!(self.conn, |c| sessions::table
+        let row: Option<CredentialRow> = on_db!(self.conn, |c| sessions::table
             .inner_join(users::table.on(users::id.eq(sessions::user_id)))
             .filter(sessions::sha256.eq(sha256.to_string()))
             .filter(sessions::ended_at.is_null())
             .filter(sessions::expires_at.gt(now.micros()))
-            .select((sessions::id, sessions::account_id, users::id, users::email))
+            .select((
+                sessions::id,
+                sessions::account_id,
+                users::id,
+                users::email,
+                sessions::origin_sha256,
+            ))
             .first(c)
             .optional())
         .map_err(Fault::from)?;
-        let credential = row.map(|(id, account, user, email)| {
+        let credential = row.map(|(id, account, user, email, origin)| {
             Ok(Credential {
                 account: stored(&account)?,
                 id: CredentialId::Session(stored(&id)?),
                 principal: Principal::person(stored(&user)?, email),
+                origin: stored_option(origin.as_deref())?,
             })
         });
         Ok(credential.transpose().map_err(|fault: Fault| fault)?)
@@ -128,6 +135,7 @@ impl Reads<'_> {
     }
 }
 
+type CredentialRow = (String, String, String, String, Option<String>);
 type UserRow = (String, String, String, Option<String>);
 
 macro_rules! user_columns {

@@ -20,7 +20,7 @@ use super::world::{
 use crate::command::{Command, DecisionTarget, Login, Request, Sweep};
 use crate::connection::{Conn, on_db};
 use crate::dialect;
-use crate::fault::{Fault, stored};
+use crate::fault::{Fault, stored, stored_option};
 use crate::ranges::Ranges;
 use crate::rows::{
     ApprovalRow, KeyRow, SessionRow, TaskRow, key_query, key_view, session_columns, session_view,
@@ -70,7 +70,7 @@ impl Wanted {
             }
             wanted
                 .sessions
-                .extend(request.session.map(|s| s.to_string()));
+                .extend(request.session.map(|s| s.id.to_string()));
             if let PrincipalId::User(user) = request.principal.identity.id {
                 wanted.add_of_person(&request.command, user);
             }
@@ -835,10 +835,12 @@ fn session_entry(row: SessionRow) -> Result<SessionEntry, Fault> {
     let sha256 = stored(&row.3)?;
     let expires_at = Timestamp::from_micros(row.7);
     let ended_at = row.8.map(Timestamp::from_micros);
+    let bound_to = stored_option(row.9.as_deref())?;
     Ok(SessionEntry {
         account,
         user,
         sha256,
+        bound_to,
         expires_at,
         ended_at,
         view: session_view(row)?,

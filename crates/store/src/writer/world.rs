@@ -107,6 +107,8 @@ pub(crate) struct SessionEntry {
     pub user: UserId,
     pub view: SessionView,
     pub sha256: Digest,
+    /// SHA-256 of the secret of the origin that opened it.
+    pub bound_to: Option<Digest>,
     pub expires_at: Timestamp,
     pub ended_at: Option<Timestamp>,
     pub origin: Origin,

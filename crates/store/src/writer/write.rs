@@ -75,6 +75,7 @@ const SESSIONS: Target = Target {
         ("last_seen_at", Int),
         ("expires_at", Int),
         ("ended_at", Int),
+        ("origin_sha256", Text),
     ],
     keys: 1,
 };
@@ -409,6 +410,7 @@ fn write_sessions(conn: &mut Conn, world: &World) -> Result<(), Fault> {
             time(session.view.last_seen_at),
             time(session.expires_at),
             time_option(session.ended_at),
+            text_option(session.bound_to),
         ]
     });
     SESSIONS.insert(conn, new.collect())?;

@@ -3,7 +3,8 @@
 
 use approval_core::{Digest, Principal, PrincipalId, Refusal, SessionId, UserId};
 use store::{
-    Answer, Change, Command, CredentialId, EndSessions, Login, Request, SubmitError, Sweep,
+    ActingSession, Answer, Change, Command, CredentialId, EndSessions, Idempotency, Login, Request,
+    SubmitError, Sweep,
 };
 use test_support::Site;
 
@@ -23,6 +24,7 @@ fn opening(site: &Site, by: Login, cookie: &str) -> Command {
         user: user_of(&site.person),
         by,
         digest: Digest::of(cookie.as_bytes()),
+        origin: None,
         agent: format!("browser of {cookie}"),
     }
 }
@@ -75,8 +77,21 @@ async fn opens_nothing(site: &Site, command: Command) {
 
 /// A request by the person through a session.
 fn through(site: &Site, session: SessionId, command: Command) -> Request {
+    with_origin(site, session, None, command)
+}
+
+/// The same, together with the digest of an origin's secret.
+fn with_origin(
+    site: &Site,
+    session: SessionId,
+    origin: Option<Digest>,
+    command: Command,
+) -> Request {
     Request {
-        session: Some(session),
+        session: Some(ActingSession {
+            id: session,
+            origin,
+        }),
         ..site.request(&site.person, command)
     }
 }
@@ -192,6 +207,7 @@ pub async fn a_link_is_for_one_person(site: &mut Site) {
             user,
             by: by_link("for ada"),
             digest: Digest::of(b"cookie"),
+            origin: None,
             agent: String::new(),
         };
         let request = Request {
@@ -293,13 +309,96 @@ pub async fn a_session_is_of_one_person(site: &mut Site) {
     let theirs = signed_in(site, "eve").await;
     // nobody acts through the session of somebody else, nor ends it
     is_refused(site, ada).await;
-    for which in [EndSessions::One(ada), EndSessions::All] {
-        site.done(&eve, Command::EndSessions(which)).await;
+    let end = |which| Command::EndSessions(which);
+    for none in [ada, uuid::Uuid::now_v7().into()] {
+        let refusal = site.refused(&eve, end(EndSessions::One(none))).await;
+        assert_eq!(refusal, Refusal::NotFound("session"));
     }
+    site.done(&eve, end(EndSessions::All)).await;
+    let refusal = site.refused(&eve, end(EndSessions::One(theirs))).await;
+    assert_eq!(refusal, Refusal::NotFound("session"), "it has ended");
     is_refused(site, theirs).await;
     (site.account, site.person) = (own, person);
     works(site, ada).await;
     assert_eq!(shown(site).await, [ada]);
+}
+
+pub async fn a_bound_session_commits_nothing_without_its_origin(site: &mut Site) {
+    let (ours, other) = (Digest::of(b"secret"), Digest::of(b"other secret"));
+    make_link(site, "bound").await;
+    let mut opening = opening(site, by_link("bound"), "bound");
+    if let Command::OpenSession { origin, .. } = &mut opening {
+        *origin = Some(ours);
+    }
+    let Answer::Session(bound) = site.done(&Principal::system(), opening).await else {
+        panic!("not a session")
+    };
+    let unbound = signed_in(site, "unbound").await;
+    let credential = async |cookie: &str| {
+        let cookie = Digest::of(cookie.as_bytes());
+        site.read(move |r| r.session(&cookie)).await.unwrap()
+    };
+    assert_eq!(credential("bound").await.origin, Some(ours));
+    assert_eq!(credential("unbound").await.origin, None);
+    let (account, user) = (site.account, user_of(&site.person));
+    let shown = site.read(move |reads| reads.sessions(account, user)).await;
+    let bound_ones: Vec<_> = shown.iter().filter(|view| view.is_bound).collect();
+    assert_eq!(
+        bound_ones.iter().map(|view| view.id).collect::<Vec<_>>(),
+        [bound]
+    );
+
+    // every kind of command, a repeated one among them, and nothing is written or ended
+    let create = Command::CreateTask(site.wish("a change"));
+    let keyed = |request| Request {
+        idempotency: Some(Idempotency::new("one", "POST", "/", b"body")),
+        ..request
+    };
+    let with_secret = keyed(with_origin(site, bound, Some(ours), create.clone()));
+    site.store.submit(with_secret).await.unwrap();
+    let end = log_end(site).await;
+    for shown in [None, Some(other)] {
+        for command in [
+            create.clone(),
+            Command::ChangeSettings {
+                task_approval_mode: Some(true),
+                require_evidence: None,
+            },
+            Command::SetPassword {
+                hash: "theirs".to_owned(),
+            },
+            Command::EndSessions(EndSessions::One(unbound)),
+            Command::EndSessions(EndSessions::One(bound)),
+            Command::EndSessions(EndSessions::All),
+        ] {
+            let request = with_origin(site, bound, shown, command);
+            let outcome = site.store.submit(request).await;
+            assert!(
+                matches!(outcome, Err(SubmitError::OtherOrigin)),
+                "{outcome:?}"
+            );
+        }
+        let repeated = keyed(with_origin(site, bound, shown, create.clone()));
+        let outcome = site.store.submit(repeated).await;
+        assert!(
+            matches!(outcome, Err(SubmitError::OtherOrigin)),
+            "{outcome:?}"
+        );
+    }
+    assert_eq!(log_end(site).await, end);
+    works(site, unbound).await;
+    // a secret that nobody asked for does no harm
+    let beside = with_origin(site, unbound, Some(other), create.clone());
+    site.store.submit(beside).await.unwrap();
+    // what has ended is told as such, with the secret and without it
+    let end_it = Command::EndSessions(EndSessions::One(bound));
+    let ending = with_origin(site, bound, Some(ours), end_it);
+    site.store.submit(ending).await.unwrap();
+    for shown in [None, Some(ours)] {
+        let request = with_origin(site, bound, shown, create.clone());
+        let outcome = site.store.submit(request).await;
+        assert!(matches!(outcome, Err(SubmitError::Revoked)), "{outcome:?}");
+    }
 }
 
 pub async fn a_new_password_ends_the_other_sessions(site: &mut Site) {

@@ -5,6 +5,7 @@ mod address;
 mod cookie;
 mod failures;
 mod origin;
+pub(crate) mod origin_secret;
 pub mod password;
 mod presented;
 mod sign_in;

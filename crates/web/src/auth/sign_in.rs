@@ -50,7 +50,8 @@ impl SignIns {
 }
 
 impl Authenticator {
-    /// Opens a session for whoever knows the password.
+    /// Opens a session for whoever knows the password, bound to `origin`, the SHA-256 of the secret
+    /// of the browser's origin, if there is one.
     ///
     /// # Errors
     /// 401 for a wrong e-mail or password, never saying which; 429 after too many; 503.
@@ -59,6 +60,7 @@ impl Authenticator {
         request: &HttpRequest,
         email: String,
         password: Zeroizing<String>,
+        origin: Option<Digest>,
     ) -> Result<SessionText, Failure> {
         self.site.check(request)?;
         self.failures
@@ -70,7 +72,7 @@ impl Authenticator {
         match (login, hash) {
             (Some(login), Some(hash)) if is_right => {
                 let by = Login::Password { hash };
-                self.open_session(request, login.account, login.user, by)
+                self.open_session(request, login.account, login.user, by, origin)
                     .await
             }
             _ => Err(self.failed(request)),
@@ -86,6 +88,7 @@ impl Authenticator {
         &self,
         request: &HttpRequest,
         token: &str,
+        origin: Option<Digest>,
     ) -> Result<SessionText, Failure> {
         self.site.check(request)?;
         let digest = Digest::of(token.as_bytes());
@@ -95,8 +98,8 @@ impl Authenticator {
             .await?;
         match link {
             Some((account, user)) => {
-                self.open_session(request, account, user, Login::Link(digest))
-                    .await
+                let by = Login::Link(digest);
+                self.open_session(request, account, user, by, origin).await
             }
             None => Err(self.failed(request)),
         }
@@ -155,6 +158,7 @@ impl Authenticator {
         account: AccountId,
         user: UserId,
         by: Login,
+        origin: Option<Digest>,
     ) -> Result<SessionText, Failure> {
         let text = SessionText::generate().map_err(|error| {
             tracing::error!(%error, "the system has no random numbers");
@@ -164,6 +168,7 @@ impl Authenticator {
             user,
             by,
             digest: text.digest(),
+            origin,
             agent: agent(request),
         };
         let submitted = self.store.submit(Request {

@@ -4,10 +4,10 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::SET_COOKIE;
 use approval_core::SessionId;
-use store::{Command, EndSessions, LoginView, SessionView};
+use store::{Command, EndSessions, Idempotency, LoginView, SessionView};
 use zeroize::Zeroizing;
 
-use super::fields::Form;
+use super::fields::{Form, new_key};
 use super::frame::{Live, frame};
 use super::html;
 use super::translate::when;
@@ -48,8 +48,8 @@ pub(crate) async fn set_password(call: Call, form: Form) -> Reply {
 }
 
 /// Ends one session of the person.
-pub(crate) async fn end_session(call: Call, id: Id<SessionId>) -> Reply {
-    end(&call, EndSessions::One(id.0)).await?;
+pub(crate) async fn end_session(call: Call, id: Id<SessionId>, form: Form) -> Reply {
+    end(&call, EndSessions::One(id.0), form.idempotency).await?;
     Ok(html::redirect(
         &call.request,
         "/settings/account?done=ended",
@@ -59,19 +59,24 @@ pub(crate) async fn end_session(call: Call, id: Id<SessionId>) -> Reply {
 /// Ends this session.
 pub(crate) async fn sign_out(call: Call) -> Reply {
     if let Some(session) = call.session() {
-        end(&call, EndSessions::One(session)).await?;
+        end(&call, EndSessions::One(session), None).await?;
     }
     Ok(farewell(&call))
 }
 
 /// Ends every session of the person, everywhere.
 pub(crate) async fn sign_out_everywhere(call: Call) -> Reply {
-    end(&call, EndSessions::All).await?;
+    end(&call, EndSessions::All, None).await?;
     Ok(farewell(&call))
 }
 
-async fn end(call: &Call, which: EndSessions) -> Result<(), Failure> {
-    call.submit(Command::EndSessions(which), None).await?;
+async fn end(
+    call: &Call,
+    which: EndSessions,
+    idempotency: Option<Idempotency>,
+) -> Result<(), Failure> {
+    let command = Command::EndSessions(which);
+    call.submit(command, idempotency).await?;
     Ok(())
 }
 
@@ -114,7 +119,9 @@ fn session(call: &Call, view: &SessionView) -> Session {
     let now = clock::now();
     Session {
         id: view.id.to_string(),
+        idempotency_key: new_key(),
         agent: show::line(&view.agent),
+        is_bound: view.is_bound,
         created: when(view.created_at, now),
         last_seen: when(view.last_seen_at, now),
         is_current: call.session() == Some(view.id),

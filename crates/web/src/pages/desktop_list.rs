@@ -145,17 +145,12 @@ pub(crate) async fn confirm_removal(call: Call, id: Id<DesktopId>) -> Reply {
 
 /// Removes a desktop.
 pub(crate) async fn remove(call: Call, id: Id<DesktopId>, form: Form) -> Reply {
-    let removed = call
-        .submit(Command::DeleteDesktop(id.0), form.idempotency)
-        .await;
-    match removed {
-        Err(failure) if failure.code() != Some(Code::NotFound) => Err(failure),
-        // removed already: that was the wish
-        _ => Ok(html::redirect(
-            &call.request,
-            &format!("{ADDRESS}?done=removed"),
-        )),
-    }
+    call.submit(Command::DeleteDesktop(id.0), form.idempotency)
+        .await?;
+    Ok(html::redirect(
+        &call.request,
+        &format!("{ADDRESS}?done=removed"),
+    ))
 }
 
 fn removal(view: &DesktopView) -> Confirm {
@@ -170,6 +165,7 @@ fn removal(view: &DesktopView) -> Confirm {
             "Its API keys are revoked.".to_owned(),
         ],
         button: "Remove desktop",
+        idempotency_key: new_key(),
         action: format!("{ADDRESS}/{}/remove", view.id),
         back: ADDRESS.to_owned(),
         error: None,

@@ -2,7 +2,6 @@
 
 use actix_web::dev::Payload;
 use actix_web::http::header::CONTENT_LENGTH;
-use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use approval_core::{Invalid, Refusal};
 use contract::Code;
@@ -10,9 +9,10 @@ use futures_util::future::LocalBoxFuture;
 use store::{Idempotency, random_digest};
 
 use crate::problem::Failure;
+use crate::request::{too_large, whole};
 
 /// Most bytes of a form: 100,000 characters of content, each up to four bytes in three letters.
-const LIMIT: usize = 2 << 20;
+pub(crate) const LIMIT: usize = 2 << 20;
 /// The field that makes a form repeatable.
 const KEY: &str = "idempotencyKey";
 
@@ -119,11 +119,11 @@ impl FromRequest for Form {
     type Future = LocalBoxFuture<'static, Result<Self, Failure>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let body = Bytes::from_request(request, payload);
+        let payload = payload.take();
         let request = request.clone();
         Box::pin(async move {
             check(&request)?;
-            let body = body.await.map_err(|_| too_large())?;
+            let body = whole(payload, LIMIT).await?;
             let fields = Fields::parse(&body);
             if fields.0.iter().any(|(_, text)| text.contains('\0')) {
                 return Err(Failure::new(Code::InvalidBody, "U+0000 is not allowed"));
@@ -144,7 +144,7 @@ fn check(request: &HttpRequest) -> Result<(), Failure> {
     let length = request.headers().get(CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > LIMIT) {
-        return Err(too_large());
+        return Err(too_large(LIMIT));
     }
     let declared = request.content_type();
     // a form without fields is sent without a type by some clients
@@ -153,10 +153,6 @@ fn check(request: &HttpRequest) -> Result<(), Failure> {
     }
     let detail = "expected content-type: application/x-www-form-urlencoded";
     Err(Failure::new(Code::UnsupportedMediaType, detail))
-}
-
-fn too_large() -> Failure {
-    Failure::new(Code::TooLarge, "at most 2 MiB are read here")
 }
 
 /// A new key for a form.

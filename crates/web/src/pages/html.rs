@@ -119,6 +119,9 @@ fn sign_in_address(request: &HttpRequest) -> String {
 
 /// What went wrong, in words for people.
 fn problem(failure: &Failure) -> Problem {
+    if failure.asks_to_sign_in() {
+        return sign_in_again(failure);
+    }
     let code = failure.code();
     let title = match code {
         Some(Code::NotFound) => "There is nothing here",
@@ -139,6 +142,20 @@ fn problem(failure: &Failure) -> Problem {
         title: title.to_owned(),
         detail: format!("{}. {advice}", capitalised(failure.detail())),
         link: Some(("/board".to_owned(), "Go to the board".to_owned())),
+    }
+}
+
+/// The browser lost what it kept of its session, or this is not the browser of the session.
+fn sign_in_again(failure: &Failure) -> Problem {
+    Problem {
+        status: failure.status().as_u16(),
+        title: "Sign in again in this browser".to_owned(),
+        detail:
+            "Nothing was changed. Changes need a secret that this browser kept when you signed \
+                 in, and it is not there any more: its storage was cleared, or you signed in \
+                 elsewhere, such as at another port of this host. What you wrote in notes is kept."
+                .to_owned(),
+        link: Some(("/sign-in".to_owned(), "Sign in again".to_owned())),
     }
 }
 

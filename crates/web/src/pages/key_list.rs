@@ -107,17 +107,12 @@ pub(crate) async fn confirm_revocation(call: Call, id: Id<KeyId>) -> Reply {
 
 /// Revokes a key.
 pub(crate) async fn revoke(call: Call, id: Id<KeyId>, form: Form) -> Reply {
-    match call
-        .submit(Command::RevokeKey(id.0), form.idempotency)
-        .await
-    {
-        Err(failure) if failure.code() != Some(Code::NotFound) => Err(failure),
-        // revoked already: that was the wish
-        _ => Ok(html::redirect(
-            &call.request,
-            &format!("{ADDRESS}?done=revoked"),
-        )),
-    }
+    call.submit(Command::RevokeKey(id.0), form.idempotency)
+        .await?;
+    Ok(html::redirect(
+        &call.request,
+        &format!("{ADDRESS}?done=revoked"),
+    ))
 }
 
 fn revocation(key: &KeyView) -> Confirm {
@@ -132,6 +127,7 @@ fn revocation(key: &KeyView) -> Confirm {
             "It cannot be undone. A new key can be created.".to_owned(),
         ],
         button: "Revoke key",
+        idempotency_key: new_key(),
         action: format!("{ADDRESS}/{}/revoke", key.id),
         back: ADDRESS.to_owned(),
         error: None,

@@ -27,4 +27,5 @@ mod material;
 mod translate;
 mod view;
 
+pub(crate) use fields::LIMIT as FORM_LIMIT;
 pub(crate) use html::refusal;

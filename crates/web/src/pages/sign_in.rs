@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::fields::{Fields, Form};
 use super::html;
 use super::view::sign_in::{SignInError, SignInPage};
-use crate::auth::SessionText;
+use crate::auth::{SessionText, origin_secret};
 use crate::problem::{Failure, Reply};
 use crate::state::AppState;
 
@@ -28,9 +28,12 @@ pub(crate) async fn by_password(
     state: web::Data<AppState>,
     form: Form,
 ) -> Reply {
+    let origin = origin_secret::chosen(form.fields.text(origin_secret::FIELD))?;
     let email = form.fields.owned("email").trim().to_lowercase();
     let password = Zeroizing::new(form.fields.owned("password"));
-    let signed_in = state.auth.sign_in_by_password(&request, email, password);
+    let signed_in = state
+        .auth
+        .sign_in_by_password(&request, email, password, origin);
     let signed_in = signed_in.await;
     answer(
         &request,
@@ -43,10 +46,11 @@ pub(crate) async fn by_password(
 
 /// A one-time link, or the token in it.
 pub(crate) async fn by_link(request: HttpRequest, state: web::Data<AppState>, form: Form) -> Reply {
+    let origin = origin_secret::chosen(form.fields.text(origin_secret::FIELD))?;
     let given = form.fields.owned("token");
     // people paste the whole link
     let token = given.rsplit('#').next().unwrap_or_default().trim();
-    let signed_in = state.auth.sign_in_by_link(&request, token).await;
+    let signed_in = state.auth.sign_in_by_link(&request, token, origin).await;
     answer(&request, &state, &form.fields, SignInError::Link, signed_in)
 }
 

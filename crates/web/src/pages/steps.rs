@@ -59,6 +59,7 @@ fn cancellation(page: &TaskPage, error: Option<String>) -> Confirm {
         subject: short(&state.title),
         consequences: consequences(page),
         button: "Cancel task",
+        idempotency_key: new_key(),
         action: format!("{address}/cancel"),
         back: address,
         error,

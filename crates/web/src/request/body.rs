@@ -104,9 +104,7 @@ impl<T: DeserializeOwned + Send + 'static, F: Form> FromRequest for Body<T, F> {
             } else {
                 None
             };
-            let bytes = timeout(WHOLE_BODY, read::<F>(payload))
-                .await
-                .map_err(|_| too_slow())??;
+            let bytes = whole(payload, F::LIMIT).await?;
             let idempotency = key.map(|key| {
                 Idempotency::new(&key, request.method().as_str(), request.path(), &bytes)
             });
@@ -128,7 +126,7 @@ fn check_length<F: Form>(request: &HttpRequest) -> Result<(), Failure> {
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     match announced {
-        Some(length) if length > F::LIMIT as u64 => Err(too_large::<F>()),
+        Some(length) if length > F::LIMIT as u64 => Err(too_large(F::LIMIT)),
         _ => Ok(()),
     }
 }
@@ -176,15 +174,25 @@ fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Failure> {
     }
 }
 
-async fn read<F: Form>(mut payload: Payload) -> Result<Bytes, Failure> {
+/// All of a body, of at most `limit` bytes.
+///
+/// # Errors
+/// 413 when it is longer; 400 when it breaks off or takes too long.
+pub(crate) async fn whole(payload: Payload, limit: usize) -> Result<Bytes, Failure> {
+    timeout(WHOLE_BODY, read(payload, limit))
+        .await
+        .map_err(|_| too_slow())?
+}
+
+async fn read(mut payload: Payload, limit: usize) -> Result<Bytes, Failure> {
     let mut body = BytesMut::new();
     while let Some(chunk) = timeout(NEXT_CHUNK, payload.next())
         .await
         .map_err(|_| too_slow())?
     {
         let chunk = chunk.map_err(|_| invalid("the body is not complete"))?;
-        if body.len() + chunk.len() > F::LIMIT {
-            return Err(too_large::<F>());
+        if body.len() + chunk.len() > limit {
+            return Err(too_large(limit));
         }
         body.extend_from_slice(&chunk);
     }
@@ -233,10 +241,11 @@ fn too_slow() -> Failure {
     invalid("the body did not arrive in time")
 }
 
-fn too_large<F: Form>() -> Failure {
+/// The limit in words; every limit is a number of whole mebibytes.
+pub(crate) fn too_large(limit: usize) -> Failure {
     Failure::new(
         Code::TooLarge,
-        format!("at most {} MiB are read here", F::LIMIT / MEBIBYTE),
+        format!("at most {} MiB are read here", limit / MEBIBYTE),
     )
 }
 

@@ -5,6 +5,6 @@ mod id;
 mod query;
 mod strict;
 
-pub(crate) use body::{AnyType, Body, Bulk, MayBeAbsent, Unkeyed, off_thread};
+pub(crate) use body::{AnyType, Body, Bulk, MayBeAbsent, Unkeyed, off_thread, too_large, whole};
 pub(crate) use id::{Id, Number, id_in_body, id_of_segment};
 pub(crate) use query::{Query, in_range, last_event_id, malformed};

@@ -2,6 +2,7 @@
 
 mod authz;
 mod bodies;
+mod bound;
 mod live;
 mod logs;
 mod mission;

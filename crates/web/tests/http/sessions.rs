@@ -8,7 +8,7 @@ use test_support::Engine;
 use tokio::time::{sleep, timeout};
 use web::WebConfig;
 
-use crate::people::{PASSWORD, Person, cookie_of, filled};
+use crate::people::{PASSWORD, Person, cookie_of, filled, value};
 use crate::world::{Answer, Events, TASKS, World, of_task, send};
 
 crate::on_both_engines! {
@@ -395,9 +395,16 @@ async fn sessions_end(world: &World) {
     let end = format!("/settings/account/sessions/{end}");
     let colleague = world.person("colleague@example.org").await;
     // of somebody else: as if there were none
-    world.form(&colleague.cookie, &end, &[]).await.leads();
+    let refused = world.form(&colleague.cookie, &end, &[]).await;
+    assert!(refused.shows(404).contains("There is nothing here"));
     world.page(&second.person.cookie, "/board").await.shows(200);
-    world.form(&person.cookie, &end, &[]).await.leads();
+    let key = value(session, "idempotencyKey");
+    for press in ["first", "second"] {
+        let fields = [("idempotencyKey", key.as_str())];
+        let answer = world.form(&person.cookie, &end, &fields).await;
+        assert_eq!(answer.leads(), "/settings/account?done=ended", "{press}");
+    }
+    world.form(&person.cookie, &end, &[]).await.shows(404);
     second
         .ends_everywhere(world, &servers, "ended by another")
         .await;

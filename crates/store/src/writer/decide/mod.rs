@@ -67,8 +67,16 @@ pub(super) fn decide<'a>(world: &mut World, request: &'a Request) -> Result<Step
             user,
             by,
             digest,
+            origin,
             agent,
-        } => sessions::open(world, request, *user, by, *digest, agent)?,
+        } => {
+            let browser = sessions::Browser {
+                cookie: *digest,
+                origin: *origin,
+                agent,
+            };
+            sessions::open(world, request, *user, by, &browser)?
+        }
         Command::EndSessions(which) => sessions::end(world, request, *which)?,
         Command::SetPassword { hash } => sessions::set_password(world, request, hash)?,
         Command::CreateSignInLink { user, digest } => {
@@ -116,11 +124,11 @@ pub(super) fn decide<'a>(world: &mut World, request: &'a Request) -> Result<Step
     }))
 }
 
-/// A revoked key or an ended session commits nothing, whatever a cache said before (contract
-/// section 6).
+/// A revoked key, an ended session, or one without the secret of its origin commits nothing,
+/// whatever a cache said before (contract section 6).
 fn check_credential(world: &World, request: &Request) -> Result<(), SubmitError> {
-    if let Some(id) = request.session {
-        return sessions::check(world, request, id);
+    if let Some(session) = request.session {
+        return sessions::check(world, request, session);
     }
     let PrincipalId::Key(id) = request.principal.identity.id else {
         return Ok(());

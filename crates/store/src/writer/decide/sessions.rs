@@ -4,24 +4,40 @@ use approval_core::{Digest, PrincipalId, Refusal, SessionId, Timestamp, UserId};
 
 use super::super::world::{LinkEntry, Origin, SessionEntry, World};
 use super::tasks::new_id;
-use crate::command::{Change, EndSessions, Login, Request, SubmitError};
-use crate::views::{Answer, CredentialId, SessionView};
+use crate::command::{ActingSession, Change, EndSessions, Login, Request, SubmitError};
+use crate::views::{Answer, CredentialId, SessionView, is_of_origin};
 
 /// How long an unused session is kept: 30 days (contract section 6).
 const KEPT_SECONDS: i64 = 30 * 24 * 60 * 60;
 /// How long a one-time link can be used: 15 minutes.
 const LINK_SECONDS: i64 = 15 * 60;
 
-/// An ended session commits nothing, nor does one of somebody else.
-pub(super) fn check(world: &World, request: &Request, id: SessionId) -> Result<(), SubmitError> {
+/// What a browser keeps of a session, and what it says it is.
+pub(super) struct Browser<'a> {
+    /// SHA-256 of the text in the cookie.
+    pub(super) cookie: Digest,
+    /// SHA-256 of the secret of the origin.
+    pub(super) origin: Option<Digest>,
+    pub(super) agent: &'a str,
+}
+
+/// An ended session commits nothing, nor does one of somebody else, nor one that is bound to an
+/// origin whose secret did not come along.
+pub(super) fn check(
+    world: &World,
+    request: &Request,
+    acting: ActingSession,
+) -> Result<(), SubmitError> {
     let is_theirs = |session: &&SessionEntry| {
         session.account == request.account
             && PrincipalId::User(session.user) == request.principal.identity.id
     };
-    let session = world.sessions.get(&id).filter(is_theirs);
+    let session = world.sessions.get(&acting.id).filter(is_theirs);
     match session {
-        Some(session) if is_open(session, world.now) => Ok(()),
-        _ => Err(SubmitError::Revoked),
+        Some(session) if !is_open(session, world.now) => Err(SubmitError::Revoked),
+        Some(session) if is_of_origin(session.bound_to, acting.origin) => Ok(()),
+        Some(_) => Err(SubmitError::OtherOrigin),
+        None => Err(SubmitError::Revoked),
     }
 }
 
@@ -36,8 +52,7 @@ pub(super) fn open(
     request: &Request,
     user: UserId,
     by: &Login,
-    digest: Digest,
-    agent: &str,
+    browser: &Browser<'_>,
 ) -> Result<Answer, SubmitError> {
     for_system(request)?;
     let person = world.users.get(&user);
@@ -51,7 +66,8 @@ pub(super) fn open(
     let id = new_id();
     let view = SessionView {
         id,
-        agent: agent.to_owned(),
+        agent: browser.agent.to_owned(),
+        is_bound: browser.origin.is_some(),
         created_at: world.now,
         last_seen_at: world.now,
     };
@@ -59,7 +75,8 @@ pub(super) fn open(
         account: request.account,
         user,
         view,
-        sha256: digest,
+        sha256: browser.cookie,
+        bound_to: browser.origin,
         expires_at: world.now.plus_seconds(KEPT_SECONDS),
         ended_at: None,
         origin: Origin::New(None),
@@ -108,18 +125,21 @@ pub(super) fn create_link(
     Ok(Answer::Accepted)
 }
 
-/// Ends sessions of the acting person.
+/// Ends sessions of the acting person. One that is not open, or somebody else's, does not exist.
 pub(super) fn end(
     world: &mut World,
     request: &Request,
     which: EndSessions,
 ) -> Result<Answer, Refusal> {
     let user = person(request)?;
-    end_where(world, request, user, |id| match which {
+    let ended = end_where(world, request, user, |id| match which {
         EndSessions::One(one) => id == one,
         EndSessions::All => true,
     });
-    Ok(Answer::Accepted)
+    match which {
+        EndSessions::One(_) if ended == 0 => Err(Refusal::NotFound("session")),
+        EndSessions::One(_) | EndSessions::All => Ok(Answer::Accepted),
+    }
 }
 
 /// Sets the password of the acting person. Whoever else is signed in as them is so by the old one.
@@ -134,7 +154,8 @@ pub(super) fn set_password(
     let entry = entry.ok_or(Refusal::NotFound("person"))?;
     entry.password_hash = Some(hash.to_owned());
     entry.origin.touch();
-    end_where(world, request, user, |id| Some(id) != request.session);
+    let acting = request.session.map(|session| session.id);
+    end_where(world, request, user, |id| Some(id) != acting);
     Ok(Answer::Accepted)
 }
 
@@ -154,18 +175,26 @@ pub(super) fn touch(world: &mut World, request: &Request, ids: &[SessionId]) -> 
     Answer::Accepted
 }
 
-fn end_where(world: &mut World, request: &Request, user: UserId, ends: impl Fn(SessionId) -> bool) {
-    let now = world.now;
+/// Ends the open sessions of a person that are meant; how many there were.
+fn end_where(
+    world: &mut World,
+    request: &Request,
+    user: UserId,
+    ends: impl Fn(SessionId) -> bool,
+) -> usize {
+    let (now, mut ended) = (world.now, 0);
     let theirs = world.sessions.values_mut().filter(|session| {
-        session.account == request.account && session.user == user && session.ended_at.is_none()
+        session.account == request.account && session.user == user && is_open(session, now)
     });
     for session in theirs.filter(|session| ends(session.view.id)) {
+        ended += 1;
         session.ended_at = Some(now);
-        session.expires_at = now.min(session.expires_at);
+        session.expires_at = now;
         session.origin.touch();
         let credential = CredentialId::Session(session.view.id);
         world.changes.push(Change::Revoked { credential });
     }
+    ended
 }
 
 fn person(request: &Request) -> Result<UserId, Refusal> {

@@ -15,6 +15,13 @@ pub struct AccountPage {
     pub sessions: Vec<Session>,
 }
 
+impl AccountPage {
+    /// Whether a session can be used by whoever gets its cookie.
+    pub fn has_unbound(&self) -> bool {
+        self.sessions.iter().any(|session| !session.is_bound)
+    }
+}
+
 /// Why the password was not changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PasswordError {
@@ -28,9 +35,13 @@ pub enum PasswordError {
 #[derive(Clone, Debug)]
 pub struct Session {
     pub id: String,
+    /// Makes a second press harmless.
+    pub idempotency_key: String,
     /// The browser, as far as it said.
     pub agent: Shown,
     pub created: When,
     pub last_seen: When,
+    /// Whether it changes something only from the origin that opened it.
+    pub is_bound: bool,
     pub is_current: bool,
 }

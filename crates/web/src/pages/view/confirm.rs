@@ -32,6 +32,8 @@ pub struct Confirm {
     pub consequences: Vec<String>,
     /// The name of the button, `Cancel task`.
     pub button: &'static str,
+    /// Makes a second press harmless.
+    pub idempotency_key: String,
     /// Where the form goes.
     pub action: String,
     /// Where **Back** leads without script.

@@ -1,0 +1,2 @@
+DROP TRIGGER sessions_update_3;
+ALTER TABLE sessions DROP COLUMN origin_sha256;
