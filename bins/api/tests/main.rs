@@ -3,6 +3,7 @@
 mod admin;
 mod agents;
 mod at_work;
+mod audit;
 mod browser;
 mod chaos;
 mod confined;
@@ -15,3 +16,4 @@ mod rest;
 mod runner;
 mod sabotage;
 mod site;
+mod tampers;

@@ -54,6 +54,7 @@ const CONTROLS: &[Control] = controls! {
     "upload-without-lease" "F8": "store" "conformance" "nothing_is_taken_without_the_current_lease";
     "upload-after-seal" "F8": "store" "conformance" "runner";
     "cross-site" "F10": "web" "http" "origin";
+    "log-after-commit" "F12": "api" "programs" "what_cannot_be_logged_does_not_happen";
 };
 
 /// The `controls` command.

@@ -45,6 +45,8 @@ mistakes! {
     AnswersForgotten = "answers-forgotten",
     /// Pages of another site may change things.
     CrossSite = "cross-site",
+    /// The log is written in a transaction of its own, after what it records was committed.
+    LogAfterCommit = "log-after-commit",
 }
 
 impl Mistake {

@@ -14,6 +14,7 @@ use crate::command::{Answered, Change, Request, SubmitError};
 use crate::connection::{Conn, Role};
 use crate::dialect;
 use crate::fault::{Fault, Remedy};
+use crate::sabotage::Mistake;
 use crate::url::DatabaseUrl;
 use crate::views::Answer;
 
@@ -221,6 +222,11 @@ fn transact(conn: &mut Conn, requests: &[&Request], clock: Clock) -> Result<Comm
         });
     }
     write::write_answers(conn, &world)?;
+    if Mistake::LogAfterCommit.made() {
+        dialect::commit(conn)?;
+        dialect::begin(conn)?;
+        write::write_log(conn, &world)?;
+    }
     let changes = changes(world);
     Ok(Committed { outcomes, changes })
 }
