@@ -14,7 +14,7 @@ pub(crate) enum Line {
     /// Whose log it is.
     Header(AccountId),
     /// A row of the log.
-    Row(Row),
+    Row(Box<Row>),
     /// An approval.
     Approval(Box<SealedApproval>),
     /// Where the log ends.
@@ -83,7 +83,7 @@ pub(crate) fn read(line: &[u8]) -> Result<Line, String> {
     } else if value.get("seq").is_some() {
         let row = read_row(&value)?;
         let written = row_text(&row.entry(), &row.hash.to_string());
-        (Line::Row(row), written)
+        (Line::Row(Box::new(row)), written)
     } else if let Some(value) = value.get("approval") {
         let sealed = read_approval(value)?;
         let written = approval_text(&sealed.approval, &sealed.manifest);

@@ -330,3 +330,69 @@ fn what_cannot_be_logged_does_not_happen() {
         said(&verify(&export(&site.db), &[&before, &head(&site.db)]), 0);
     });
 }
+
+/// Lets whoever owns the database do what its triggers refuse.
+fn unguard(db: &TestDb) {
+    match db.engine() {
+        Engine::Sqlite => {
+            let named = "SELECT name FROM sqlite_master WHERE type = 'trigger'
+                         AND tbl_name IN ('activity', 'accounts', 'approvals', 'evidence')";
+            for row in db.query(named).expect("triggers") {
+                let name = row[0].as_ref().expect("a name");
+                db.execute(&format!("DROP TRIGGER {name};")).expect("gone");
+            }
+        }
+        Engine::Postgres => {
+            for table in ["activity", "accounts", "approvals", "evidence"] {
+                let off = format!("ALTER TABLE {table} DISABLE TRIGGER ALL;");
+                db.execute(&off).expect("off");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_owner_of_the_database_alters_is_found() {
+    on_every_engine(async |db| {
+        let site = Site::start(db);
+        busy_log(&site).await;
+        let (kept, db) = (head(&site.db), &site.db);
+        let alter = |sql: &str| db.execute(sql).expect("altered");
+        alter_is_refused(db);
+        unguard(db);
+
+        alter("UPDATE approvals SET status = 'cancelled' WHERE status = 'rejected'");
+        let found = said(&verify(&export(db), &[&kept]), 1);
+        assert_eq!(found.matches("another status").count(), 2, "{found}");
+
+        alter("UPDATE activity SET actor_name = 'somebody' WHERE seq = 3");
+        let found = said(&verify(&export(db), &[&kept]), 1);
+        assert!(
+            found.contains("seq 3: the row does not have its hash"),
+            "{found}"
+        );
+
+        alter("DELETE FROM activity WHERE seq = 5");
+        let found = said(&verify(&export(db), &[&kept]), 1);
+        assert!(found.contains("seq 6: row 5 was expected here"), "{found}");
+
+        let last = "(SELECT max(seq) FROM activity)";
+        alter(&format!("DELETE FROM activity WHERE seq = {last}"));
+        alter(&format!(
+            "UPDATE accounts SET head_seq = {last},
+             head_hash = (SELECT hash FROM activity WHERE seq = {last})"
+        ));
+        let found = said(&verify(&export(db), &[&kept]), 1);
+        assert!(found.contains("the tail was cut"), "{found}");
+    });
+}
+
+/// As long as the triggers are there, the log cannot be altered at all.
+fn alter_is_refused(db: &TestDb) {
+    for sql in [
+        "UPDATE activity SET actor_name = 'somebody' WHERE seq = 3",
+        "DELETE FROM activity WHERE seq = 5",
+    ] {
+        assert!(db.execute(sql).is_err(), "{sql}");
+    }
+}

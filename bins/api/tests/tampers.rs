@@ -46,7 +46,9 @@ impl Forgery {
     }
 
     fn text(&self) -> String {
-        self.lines.iter().map(|line| format!("{line}\n")).collect()
+        let mut text = self.lines.join("\n");
+        text.push('\n');
+        text
     }
 
     fn approvals(&self) -> Vec<usize> {
@@ -226,19 +228,19 @@ fn tamper(forgery: &mut Forgery, dice: &mut Dice) -> &'static str {
         9 | 10 => {
             let decided = forgery.decided();
             let line = dice.of(&decided);
-            let decider = forgery.value(line)["approval"]["decidedBy"].clone();
+            let actor = forgery.value(line)["approval"]["decidedBy"].clone();
             let others: Vec<Value> = decided
                 .iter()
                 .map(|line| forgery.value(*line)["approval"]["decidedBy"].clone())
-                .filter(|other| *other != decider)
+                .filter(|other| *other != actor)
                 .collect();
             let other = dice.of(&others);
-            forgery.replace_decider(line, &decider, &other);
+            forgery.replace_decider(line, &actor, &other);
             if dice.below(2) == 0 {
                 return "the decider replaced";
             }
             let row = forgery.row_about(line, "approval.resolved");
-            forgery.replace_decider(row, &decider, &other);
+            forgery.replace_decider(row, &actor, &other);
             forgery.rechain(row);
             "the decider replaced, in the log, too"
         }

@@ -6,6 +6,7 @@
 //! is whole in itself.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use crate::activity::{ActivityEntry, GENESIS};
 use crate::approval::{Approval, ApprovalStatus, Decided};
@@ -274,7 +275,6 @@ impl AuditVerifier {
     }
 
     fn remember(&mut self, line: u64, entry: &ActivityEntry<'_>, event: &AuditEvent) {
-        let seq = entry.seq;
         let problem = match *event {
             AuditEvent::Created {
                 approval,
@@ -283,7 +283,7 @@ impl AuditVerifier {
                 evidence_sha256,
             } => {
                 let created = Logged {
-                    seq,
+                    seq: entry.seq,
                     task,
                     reason,
                     evidence_sha256,
@@ -291,40 +291,57 @@ impl AuditVerifier {
                     resolved: None,
                     exported: false,
                 };
-                if self.logged.contains_key(&approval) {
-                    Some("an approval that was created before")
-                } else {
-                    self.logged.insert(approval, created);
-                    None
-                }
+                self.created(approval, created)
             }
             AuditEvent::Resolved {
                 approval,
                 task,
                 status,
-            } => match self.logged.get_mut(&approval) {
-                None => Some("a decision about an approval that was never created"),
-                Some(logged) if logged.resolved.is_some() => Some("a second decision"),
-                Some(logged) => {
-                    let other_task = logged.task != task;
-                    logged.resolved = Some(Resolved {
-                        seq,
-                        status,
-                        actor: entry.actor.clone(),
-                        at: entry.at,
-                    });
-                    if other_task {
-                        Some("a decision about another task than the approval's")
-                    } else if entry.actor.kind != ActorKind::Human {
-                        Some("a decision by no person")
-                    } else {
-                        None
-                    }
-                }
-            },
+            } => {
+                let resolved = Resolved {
+                    seq: entry.seq,
+                    status,
+                    actor: entry.actor.clone(),
+                    at: entry.at,
+                };
+                self.resolved(approval, task, resolved)
+            }
         };
         if let Some(what) = problem {
-            self.find(line, Some(seq), what);
+            self.find(line, Some(entry.seq), what);
+        }
+    }
+
+    fn created(&mut self, id: ApprovalId, created: Logged) -> Option<&'static str> {
+        match self.logged.entry(id) {
+            Entry::Vacant(place) => {
+                place.insert(created);
+                None
+            }
+            Entry::Occupied(_) => Some("an approval that was created before"),
+        }
+    }
+
+    fn resolved(
+        &mut self,
+        id: ApprovalId,
+        task: TaskId,
+        resolved: Resolved,
+    ) -> Option<&'static str> {
+        let Some(logged) = self.logged.get_mut(&id) else {
+            return Some("a decision about an approval that was never created");
+        };
+        if logged.resolved.is_some() {
+            return Some("a second decision");
+        }
+        let by = resolved.actor.kind;
+        logged.resolved = Some(resolved);
+        if logged.task != task {
+            Some("a decision about another task than the approval's")
+        } else if by != ActorKind::Human {
+            Some("a decision by no person")
+        } else {
+            None
         }
     }
 
