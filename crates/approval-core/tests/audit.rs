@@ -367,3 +367,75 @@ fn findings_are_counted_when_there_are_too_many() {
     let verdict = verifier.finish();
     assert_eq!((verdict.findings.len(), verdict.more), (MAX_FINDINGS, 51));
 }
+
+/// The findings of lines in another order than `check` feeds them.
+fn fed(feed: impl FnOnce(&mut AuditVerifier, &AuditRow<'_>, &AuditApproval<'_>)) -> Vec<String> {
+    let export = whole();
+    let mut verifier = AuditVerifier::new(&[]);
+    let row = AuditRow {
+        entry: export.rows[0].entry(),
+        hash: export.rows[0].hash,
+        event: None,
+    };
+    let (approval, manifest, manifest_of) = &export.approvals[0];
+    let approval = AuditApproval {
+        approval,
+        manifest,
+        manifest_of: *manifest_of,
+    };
+    feed(&mut verifier, &row, &approval);
+    let verdict = verifier.finish();
+    verdict.findings.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn each_line_has_its_place() {
+    let end = |row: &AuditRow<'_>| AuditHead {
+        seq: 1,
+        hash: row.hash,
+    };
+    let headless = fed(|verifier, row, _| {
+        verifier.row(1, row);
+        verifier.trailer(2, end(row), 1, 0);
+    });
+    assert_eq!(
+        headless,
+        ["line 1, seq 1: a row of the log where the header belongs"]
+    );
+    for (line, other) in [(2, account(1)), (1, account(2))] {
+        let twice = fed(|verifier, row, _| {
+            verifier.header(1, account(1));
+            verifier.header(line, other);
+            verifier.row(3, row);
+            verifier.trailer(4, end(row), 1, 0);
+        });
+        let expected = format!("line {line}: a header that is not the first line");
+        assert_eq!(twice, [expected]);
+    }
+    let late = fed(|verifier, row, approval| {
+        verifier.header(1, account(1));
+        verifier.approval(2, approval);
+        verifier.row(3, row);
+        verifier.trailer(4, end(row), 1, 1);
+    });
+    assert_eq!(
+        late[1..],
+        ["line 3, seq 1: a row of the log behind the approvals"]
+    );
+    let behind = fed(|verifier, row, _| {
+        verifier.header(1, account(1));
+        verifier.row(2, row);
+        verifier.trailer(3, end(row), 1, 0);
+        verifier.trailer(4, end(row), 1, 0);
+    });
+    assert_eq!(behind, ["line 4: a trailer behind the trailer"]);
+    let elsewhere = fed(|verifier, row, _| {
+        verifier.header(1, account(1));
+        verifier.row(2, row);
+        verifier.trailer(3, AuditHead { seq: 2, ..end(row) }, 1, 0);
+    });
+    assert!(
+        elsewhere.len() == 1 && elsewhere[0].starts_with("line 3: the trailer names the head 2:"),
+        "{elsewhere:?}"
+    );
+}
