@@ -439,3 +439,24 @@ fn each_line_has_its_place() {
         "{elsewhere:?}"
     );
 }
+
+#[test]
+fn an_unreadable_row_is_one_finding() {
+    let row = &whole().rows[4];
+    let row = AuditRow {
+        entry: row.entry(),
+        hash: row.hash,
+        event: None,
+    };
+    let unread = fed(|verifier, _, _| {
+        verifier.header(1, account(1));
+        verifier.unreadable(2, "nonsense");
+        verifier.row(3, &row);
+        let head = AuditHead {
+            seq: 5,
+            hash: row.hash,
+        };
+        verifier.trailer(4, head, 1, 0);
+    });
+    assert_eq!(unread, ["line 2: nonsense"]);
+}
