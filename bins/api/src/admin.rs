@@ -79,7 +79,7 @@ pub(crate) fn create_key(options: &CreateKey) -> Result<(), Failure> {
 }
 
 /// Administration never changes the schema: that is the migration tool's.
-fn admin(url: DatabaseUrl) -> Result<Admin, Failure> {
+pub(crate) fn admin(url: DatabaseUrl) -> Result<Admin, Failure> {
     if let DatabaseUrl::Sqlite(path) = &url
         && !path.exists()
     {

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use approval_core::{Capability, DesktopId, KeyKind};
+use approval_core::{AuditHead, Capability, DesktopId, KeyKind};
 use clap::{Args, Parser, Subcommand};
 use store::url::DatabaseUrl;
 use web::Cidr;
@@ -50,6 +50,11 @@ pub(crate) enum Command {
     Key {
         #[command(subcommand)]
         action: KeyAction,
+    },
+    /// Export the audit log, check an exported one, print where it ends
+    Audit {
+        #[command(subcommand)]
+        action: AuditAction,
     },
     /// Print the OpenAPI document of this server
     Openapi,
@@ -324,4 +329,48 @@ pub(crate) struct CreateKey {
     /// What it may do, for example tasks:read,tasks:write; the default of its kind when absent
     #[arg(long, value_delimiter = ',')]
     pub can: Option<Vec<Capability>>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum AuditAction {
+    /// Write the log and all approvals of an account as JSON Lines
+    Export(AuditExport),
+    /// Check an exported file, without a database; exits with 1 when something is wrong with it
+    Verify(AuditVerify),
+    /// Print where the log ends, as SEQ:HASH, to be kept elsewhere
+    Head(AuditHeadOptions),
+}
+
+#[derive(Args)]
+pub(crate) struct AuditExport {
+    #[command(flatten)]
+    pub database: AdminDatabase,
+
+    /// Id or name of the account; the first one when absent
+    #[arg(long)]
+    pub account: Option<String>,
+
+    /// A file that does not exist yet; standard output when absent
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct AuditVerify {
+    /// The exported file; - reads standard input
+    pub file: PathBuf,
+
+    /// A head that was kept, as `api audit head` printed it; may be repeated
+    #[arg(long, value_name = "SEQ:HASH")]
+    pub head: Vec<AuditHead>,
+}
+
+#[derive(Args)]
+pub(crate) struct AuditHeadOptions {
+    #[command(flatten)]
+    pub database: AdminDatabase,
+
+    /// Id or name of the account; the first one when absent
+    #[arg(long)]
+    pub account: Option<String>,
 }

@@ -2,6 +2,8 @@
 //! administration of contract section 8.
 
 mod admin;
+mod audit;
+mod audit_lines;
 mod cli;
 mod listen;
 mod quick_start;
@@ -12,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{AccountAction, Arguments, Command, KeyAction, UserAction};
+use cli::{AccountAction, Arguments, AuditAction, Command, KeyAction, UserAction};
 
 /// A failure, said in one sentence to whoever started the program.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -39,6 +41,11 @@ pub fn main() -> ExitCode {
         Some(Command::Key {
             action: KeyAction::Create(options),
         }) => admin::create_key(&options),
+        Some(Command::Audit { action }) => match action {
+            AuditAction::Export(options) => audit::export(&options),
+            AuditAction::Head(options) => audit::head(&options),
+            AuditAction::Verify(options) => return audit::verify(&options),
+        },
         Some(Command::Openapi) => print_openapi(),
     };
     match done {

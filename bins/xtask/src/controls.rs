@@ -58,6 +58,7 @@ const CONTROLS: &[Control] = controls! {
     "upload-after-seal" "F8": "store" "conformance" "runner";
     "cross-site" "F10": "web" "http" "origin";
     "unbound-sessions" "F10": "web" "http" "bound";
+    "log-after-commit" "F12": "api" "programs" "what_cannot_be_logged_does_not_happen";
 };
 
 /// The `controls` command.

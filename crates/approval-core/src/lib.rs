@@ -2,6 +2,7 @@
 
 mod activity;
 mod approval;
+mod audit;
 mod canonical;
 mod codes;
 mod dependency;
@@ -20,6 +21,10 @@ mod timestamp;
 pub use activity::{ActivityEntry, Event, GENESIS};
 pub use approval::{
     Approval, ApprovalStatus, Decided, Decision, DecisionRequest, Feedback, MAX_FEEDBACK,
+};
+pub use audit::{
+    AuditApproval, AuditEvent, AuditFinding, AuditHead, AuditRow, AuditVerdict, AuditVerifier,
+    MAX_FINDINGS,
 };
 pub use canonical::Canonical;
 pub use dependency::{Consequence, Parent, consequence};

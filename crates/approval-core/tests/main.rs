@@ -1,6 +1,7 @@
 //! The rules, held against tables and properties that were written without looking at the code.
 
 mod activity;
+mod audit;
 mod dependencies;
 mod evidence;
 mod fixtures;

@@ -79,6 +79,11 @@ impl Admin {
         }
     }
 
+    /// Which database.
+    pub(crate) fn url(&self) -> &DatabaseUrl {
+        &self.url
+    }
+
     /// Creates an account and the `system` principal in it.
     ///
     /// # Errors

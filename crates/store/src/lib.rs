@@ -8,6 +8,7 @@ pub mod server_lock;
 pub mod url;
 
 mod admin;
+mod audit;
 mod clock;
 mod command;
 mod dialect;
@@ -27,6 +28,7 @@ mod views;
 mod writer;
 
 pub use admin::{Admin, AdminError};
+pub use audit::ExportedApproval;
 pub use command::{
     ActingSession, Answered, Change, Command, DecisionTarget, EndSessions, FileUpload, Idempotency,
     Leased, LogUpload, Login, Request, SubmitError, Sweep, UploadedPart,

@@ -49,6 +49,8 @@ mistakes! {
     CrossSite = "cross-site",
     /// A session is believed without the secret of its origin.
     UnboundSessions = "unbound-sessions",
+    /// The log is written in a transaction of its own, after what it records was committed.
+    LogAfterCommit = "log-after-commit",
 }
 
 impl Mistake {

@@ -77,15 +77,7 @@ impl Reads<'_> {
         after: i64,
         limit: i64,
     ) -> Result<Vec<ActivityRow>, ReadError> {
-        let rows: Vec<LogRow> = on_db!(self.conn, |c| activity::table
-            .filter(activity::account_id.eq(account.to_string()))
-            .filter(activity::seq.gt(after))
-            .order(activity::seq)
-            .limit(limit)
-            .select(log_columns!())
-            .load(c))
-        .map_err(Fault::from)?;
-        Ok(log_rows(rows)?)
+        Ok(log_after(self.conn, account, after, limit)?)
     }
 
     /// The rows of the log before `before`, newest first; of the types that begin with `kind`
@@ -164,6 +156,23 @@ impl Reads<'_> {
         let heads = rows.into_iter().map(|(id, seq)| Ok((stored(&id)?, seq)));
         Ok(heads.collect::<Result<_, Fault>>()?)
     }
+}
+
+/// The rows of the log behind `after`, oldest first.
+pub(crate) fn log_after(
+    conn: &mut Conn,
+    account: AccountId,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<ActivityRow>, Fault> {
+    let rows: Vec<LogRow> = on_db!(conn, |c| activity::table
+        .filter(activity::account_id.eq(account.to_string()))
+        .filter(activity::seq.gt(after))
+        .order(activity::seq)
+        .limit(limit)
+        .select(log_columns!())
+        .load(c))?;
+    log_rows(rows)
 }
 
 /// A row of `activity`.

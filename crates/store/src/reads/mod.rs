@@ -1,6 +1,6 @@
 //! Reads: never through the writer, each on one snapshot, only queries that an index serves.
 
-mod account;
+pub(crate) mod account;
 mod approvals;
 mod attempts;
 mod board;

@@ -233,6 +233,11 @@ fn transact(conn: &mut Conn, requests: &[&Request], clock: Clock) -> Result<Comm
         });
     }
     write::write_answers(conn, &world)?;
+    if Mistake::LogAfterCommit.made() {
+        dialect::commit(conn)?;
+        dialect::begin(conn)?;
+        write::write_log(conn, &world)?;
+    }
     let changes = changes(world);
     Ok(Committed { outcomes, changes })
 }

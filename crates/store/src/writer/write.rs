@@ -11,6 +11,7 @@ use crate::connection::{Conn, on_db};
 use crate::dialect::{Cell, Kind, Target};
 use crate::fault::Fault;
 use crate::rows::{int, text, text_option, time, time_option};
+use crate::sabotage::Mistake;
 use crate::schema::{idempotency, sessions, sign_in_links};
 
 use Kind::{Bool, Bytes, Int, Text};
@@ -299,7 +300,9 @@ pub(super) fn write(conn: &mut Conn, world: &World) -> Result<(), Fault> {
         .filter(|e| has_new_state(e))
         .map(task_state_row);
     TASK_STATES.update(conn, states.collect())?;
-    write_log(conn, world)?;
+    if !Mistake::LogAfterCommit.made() {
+        write_log(conn, world)?;
+    }
     forget_answers(conn, world)?;
     forget_sessions(conn, world)
 }
@@ -630,7 +633,7 @@ fn decision_row(approval: &Approval) -> Vec<Cell> {
     ]
 }
 
-fn write_log(conn: &mut Conn, world: &World) -> Result<(), Fault> {
+pub(super) fn write_log(conn: &mut Conn, world: &World) -> Result<(), Fault> {
     let rows = world.logged.iter().map(|entry| {
         vec![
             text(entry.account),
