@@ -47,6 +47,7 @@ macro_rules! controls {
 
 const CONTROLS: &[Control] = controls! {
     "mode-forgotten-at-finish" "F2": "store" "conformance" "the_mode_closes_the_gate";
+    "mode-forgotten-at-finish" "F2": "store" "model" "every_step_is_the_models";
     "route-unguarded" "F3": "web" "http" "every_call_with_every_credential";
     "foreign-tasks" "F3": "web" "http" "what_is_foreign_does_not_exist";
     "no-account-lock" "F4": "store" "races" "one_of_four_deciders_wins_each_task";

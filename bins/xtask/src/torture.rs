@@ -24,13 +24,16 @@ pub struct Options {
 enum Name {
     /// Runners that are killed, stopped beyond their lease, and cut off while they work
     Desktop,
+    /// Random sequences of commands beside a reference model
+    Model,
 }
 
 impl Name {
-    /// The test.
-    const fn test(self) -> &'static str {
+    /// The package whose test it is, and the test.
+    const fn test(self) -> [&'static str; 2] {
         match self {
-            Self::Desktop => "test(/^chaos::/)",
+            Self::Desktop => ["api", "test(/^chaos::/)"],
+            Self::Model => ["store", "binary(model)"],
         }
     }
 }
@@ -40,14 +43,8 @@ impl Name {
 /// # Errors
 /// When a promise is broken.
 pub fn run(shell: &Shell, options: &Options) -> Result<(), Failure> {
-    let arguments = [
-        "--profile",
-        "torture",
-        "-p",
-        "api",
-        "-E",
-        options.name.test(),
-    ];
+    let [package, test] = options.name.test();
+    let arguments = ["--profile", "torture", "-p", package, "-E", test];
     let arguments = arguments.map(str::to_owned).to_vec();
     let rounds = ("TORTURE_ROUNDS", options.rounds.to_string());
     test::run_some(shell, arguments, &[rounds])
