@@ -206,7 +206,7 @@ pub fn aim(mut op: Op, account: &Account, tokens: &[Vec<usize>]) -> Option<Op> {
     if let Op::Claim { desktop } = &mut op {
         let offering = (0..DESKTOPS).filter(|d| !account.offered(*d).is_empty());
         let offering: Vec<usize> = offering.collect();
-        let (number, anywhere) = (*desktop / 8, *desktop % 8 == 0);
+        let (number, anywhere) = (*desktop / 8, desktop.is_multiple_of(8));
         *desktop = if anywhere {
             number % DESKTOPS
         } else {
@@ -224,7 +224,7 @@ pub fn aim(mut op: Op, account: &Account, tokens: &[Vec<usize>]) -> Option<Op> {
         ..
     } = &mut op
     {
-        *desktop = account.tasks[*task].desktop;
+        *desktop = account.tasks[*task].wish.desktop;
         if *token == 2 {
             // an agent of another desktop, with a good token
             (*desktop, *token) = ((*desktop + 1) % DESKTOPS, 0);
@@ -236,8 +236,11 @@ pub fn aim(mut op: Op, account: &Account, tokens: &[Vec<usize>]) -> Option<Op> {
     Some(op)
 }
 
+/// For which tasks an operation makes sense.
+type Fits = fn(&Account, usize) -> bool;
+
 /// The task that an operation is about, and for which tasks it makes sense.
-fn target(op: &mut Op) -> Option<(&mut usize, fn(&Account, usize) -> bool)> {
+fn target(op: &mut Op) -> Option<(&mut usize, Fits)> {
     let held = |a: &Account, n: usize| a.tasks[n].lease.is_some();
     Some(match op {
         Op::Run { task, .. } => (task, |a, n| a.tasks[n].status == Status::Pending),
@@ -254,10 +257,10 @@ fn target(op: &mut Op) -> Option<(&mut usize, fn(&Account, usize) -> bool)> {
     })
 }
 
-fn choose(account: &Account, number: usize, fits: fn(&Account, usize) -> bool) -> Option<usize> {
+fn choose(account: &Account, number: usize, fits: Fits) -> Option<usize> {
     let all = account.tasks.len();
     let fitting: Vec<usize> = (0..all).filter(|n| fits(account, *n)).collect();
-    let (number, anywhere) = (number / 4, number % 4 == 0);
+    let (number, anywhere) = (number / 4, number.is_multiple_of(4));
     if anywhere {
         number.checked_rem(all)
     } else {

@@ -255,7 +255,7 @@ impl<'a> Play<'a> {
                     .inputs
                     .iter()
                     .map(|i| (self.number(i.task), i.attempt));
-                let parents = self.model.tasks[task].parents.iter();
+                let parents = self.model.tasks[task].wish.parents.iter();
                 let newest = parents.map(|p| self.model.newest(*p));
                 let sealed: Vec<_> = newest.map(|p| (p, self.model.tasks[p].attempt)).collect();
                 assert_eq!(inputs.collect::<Vec<_>>(), sealed, "{op:?}: inputs");
@@ -336,7 +336,7 @@ impl<'a> Play<'a> {
                 state.requires_approval,
                 state.gated
             ),
-            (task.status, task.attempt, task.flag, task.gated),
+            (task.status, task.attempt, task.wish.flag, task.gated),
             "{name}"
         );
         let open = matches!(task.status, Status::Pending | Status::Running);
@@ -350,7 +350,11 @@ impl<'a> Play<'a> {
             ids(&self.model.blocked_by(number)),
             "{name}: blockedBy"
         );
-        assert_eq!(state.depends_on, ids(&task.parents), "{name}: dependsOn");
+        assert_eq!(
+            state.depends_on,
+            ids(&task.wish.parents),
+            "{name}: dependsOn"
+        );
         assert_eq!(
             (state.retry_of, state.retried_by),
             (

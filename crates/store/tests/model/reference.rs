@@ -11,14 +11,10 @@ pub type No = &'static str;
 /// One task as the contract speaks of it. Tasks, desktops and tokens are numbers.
 #[derive(Debug, Clone)]
 pub struct Task {
-    pub desktop: usize,
+    /// What was asked for; its flag is the task's.
+    pub wish: Wish,
     pub by_agent: bool,
-    pub flag: bool,
     pub gated: bool,
-    pub auto_run: bool,
-    pub dies_with_parent: bool,
-    pub max_attempts: u32,
-    pub parents: Vec<usize>,
     pub status: Status,
     pub attempt: u32,
     pub retry_of: Option<usize>,
@@ -102,8 +98,9 @@ impl Account {
     /// The tasks that a claim on this desktop may be given: queued, nobody at work, and none queued
     /// before them.
     pub fn offered(&self, desktop: usize) -> Vec<usize> {
-        let waits =
-            |t: &Task| t.desktop == desktop && t.status == Status::Running && t.lease.is_none();
+        let waits = |t: &Task| {
+            t.wish.desktop == desktop && t.status == Status::Running && t.lease.is_none()
+        };
         let waiting = || (0..self.tasks.len()).filter(|n| waits(&self.tasks[*n]));
         let first = waiting().map(|n| self.tasks[n].place).min();
         waiting()
@@ -133,7 +130,11 @@ impl Account {
 
     /// The dependencies that count and are not done, in the order they were given.
     pub fn blocked_by(&self, task: usize) -> Vec<usize> {
-        let parents = self.tasks[task].parents.iter().map(|p| self.newest(*p));
+        let parents = self.tasks[task]
+            .wish
+            .parents
+            .iter()
+            .map(|p| self.newest(*p));
         parents
             .filter(|p| self.tasks[*p].status != Status::Done)
             .collect()
@@ -142,7 +143,8 @@ impl Account {
     fn create(&mut self, by: Who, wish: &Wish) -> Result<(), No> {
         allow(!(by.is_agent() && wish.auto_run))?;
         let elsewhere = by.is_agent() && by != Who::Agent(wish.desktop);
-        let out_of_reach = |p: &usize| by.is_agent() && by != Who::Agent(self.tasks[*p].desktop);
+        let out_of_reach =
+            |p: &usize| by.is_agent() && by != Who::Agent(self.tasks[*p].wish.desktop);
         if elsewhere
             || self.deleted.contains(&wish.desktop)
             || wish.parents.iter().any(out_of_reach)
@@ -156,14 +158,12 @@ impl Account {
     fn add(&mut self, by: Who, wish: &Wish) {
         let flag = wish.flag || by.is_agent();
         self.tasks.push(Task {
-            desktop: wish.desktop,
+            wish: Wish {
+                flag,
+                ..wish.clone()
+            },
             by_agent: by.is_agent(),
-            flag,
             gated: flag,
-            auto_run: wish.auto_run,
-            dies_with_parent: wish.dies_with_parent,
-            max_attempts: wish.max_attempts,
-            parents: wish.parents.clone(),
             status: Status::Pending,
             attempt: 0,
             retry_of: None,
@@ -193,7 +193,7 @@ impl Account {
     }
 
     fn call(&mut self, desktop: usize, task: usize, token: usize, call: Call) -> Result<(), No> {
-        if self.tasks[task].desktop != desktop {
+        if self.tasks[task].wish.desktop != desktop {
             return Err("not-found");
         }
         let mode = self.mode;
@@ -282,7 +282,7 @@ impl Account {
         self.own(by, id)?;
         let old = &self.tasks[id];
         allow(!(old.gated && flag == Some(false)) || by.is_agent() || by.decides())?;
-        allow(!(old.auto_run && by.is_agent()))?;
+        allow(!(old.wish.auto_run && by.is_agent()))?;
         if !is_dead(old.status) {
             return Err("not-retryable");
         }
@@ -290,12 +290,8 @@ impl Account {
             return Err("already-retried");
         }
         let wish = Wish {
-            desktop: old.desktop,
             flag: flag.unwrap_or(old.gated),
-            auto_run: old.auto_run,
-            dies_with_parent: old.dies_with_parent,
-            max_attempts: old.max_attempts,
-            parents: old.parents.clone(),
+            ..old.wish.clone()
         };
         self.create(by, &wish)?;
         let new = self.tasks.len() - 1;
@@ -312,7 +308,7 @@ impl Account {
         let heard = task.lease.take().is_some_and(|l| l.heard);
         if !heard {
             task.attempt -= 1;
-        } else if task.attempt == task.max_attempts {
+        } else if task.attempt == task.wish.max_attempts {
             self.end(id, Status::Failed);
         }
     }
@@ -325,10 +321,10 @@ impl Account {
         self.deleted.push(desktop);
         for id in 0..self.tasks.len() {
             match self.tasks[id].status {
-                Status::Running if self.tasks[id].desktop == desktop => {
+                Status::Running if self.tasks[id].wish.desktop == desktop => {
                     self.end(id, Status::Failed);
                 }
-                Status::Pending if self.tasks[id].desktop == desktop => {
+                Status::Pending if self.tasks[id].wish.desktop == desktop => {
                     self.end(id, Status::Cancelled);
                 }
                 _ => {}
@@ -354,10 +350,10 @@ impl Account {
                 }
                 let blocked_by = self.blocked_by(id);
                 let dead = blocked_by.iter().any(|p| is_dead(self.tasks[*p].status));
-                if dead && task.dies_with_parent {
+                if dead && task.wish.dies_with_parent {
                     self.tasks[id].status = Status::Cancelled;
                     again = true;
-                } else if task.auto_run && blocked_by.is_empty() {
+                } else if task.wish.auto_run && blocked_by.is_empty() {
                     self.queue(id);
                 }
             }
@@ -373,10 +369,10 @@ impl Account {
         let Who::Agent(desktop) = by else {
             return Ok(());
         };
-        let own = |t: &&Task| t.desktop == desktop;
+        let own = |t: &&Task| t.wish.desktop == desktop;
         let wanted = self.newest(id);
-        let mut parents = self.tasks.iter().filter(own).flat_map(|t| &t.parents);
-        if self.tasks[id].desktop == desktop || parents.any(|p| self.newest(*p) == wanted) {
+        let mut parents = self.tasks.iter().filter(own).flat_map(|t| &t.wish.parents);
+        if self.tasks[id].wish.desktop == desktop || parents.any(|p| self.newest(*p) == wanted) {
             Ok(())
         } else {
             Err("not-found")
@@ -388,7 +384,7 @@ impl Account {
         let Who::Agent(desktop) = by else {
             return Ok(());
         };
-        if self.tasks[id].desktop != desktop {
+        if self.tasks[id].wish.desktop != desktop {
             return Err("invalid");
         }
         allow(self.tasks[id].by_agent)
