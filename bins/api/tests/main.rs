@@ -8,6 +8,7 @@ mod chaos;
 mod confined;
 mod crash;
 mod evidence;
+mod lost_replies;
 mod proxy;
 mod quick_start;
 mod replicas;

@@ -52,6 +52,7 @@ const CONTROLS: &[Control] = controls! {
     "foreign-tasks" "F3": "web" "http" "what_is_foreign_does_not_exist";
     "no-account-lock" "F4": "store" "races" "one_of_four_deciders_wins_each_task";
     "answers-forgotten" "F5": "store" "conformance" "idempotency";
+    "answers-forgotten" "F5": "api" "programs" "lost_replies";
     "upload-without-lease" "F8": "store" "conformance" "nothing_is_taken_without_the_current_lease";
     "upload-after-seal" "F8": "store" "conformance" "runner";
     "cross-site" "F10": "web" "http" "origin";

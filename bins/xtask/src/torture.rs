@@ -24,6 +24,8 @@ pub struct Options {
 enum Name {
     /// Runners that are killed, stopped beyond their lease, and cut off while they work
     Desktop,
+    /// Decisions whose replies are lost after the commit
+    LostReplies,
     /// Random sequences of commands beside a reference model
     Model,
 }
@@ -33,6 +35,7 @@ impl Name {
     const fn test(self) -> [&'static str; 2] {
         match self {
             Self::Desktop => ["api", "test(/^chaos::/)"],
+            Self::LostReplies => ["api", "test(/^lost_replies::/)"],
             Self::Model => ["store", "binary(model)"],
         }
     }

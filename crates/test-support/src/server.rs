@@ -17,12 +17,18 @@ const PATIENCE: Duration = Duration::from_secs(40);
 const MOMENT: Duration = Duration::from_millis(5);
 
 /// A command with nothing of this environment but `PATH`: no variable of whoever runs the tests
-/// configures what they test.
+/// configures what they test. A build with mistakes makes the one that the tests were started with.
 pub fn program(path: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(path);
     command.env_clear();
-    if let Some(path) = std::env::var_os("PATH") {
-        command.env("PATH", path);
+    let mut kept = vec!["PATH"];
+    if cfg!(sabotage) {
+        kept.push("COUNTERSIGN_SABOTAGE");
+    }
+    for name in kept {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
     }
     command
 }
