@@ -28,6 +28,10 @@ enum Name {
     LostReplies,
     /// Random sequences of commands beside a reference model
     Model,
+    /// Many who decide, claim, flip the mode and rework at the same time; a round is a task
+    Races,
+    /// Attempts that are uploaded to, ended and approved at the same time
+    Seal,
 }
 
 impl Name {
@@ -37,6 +41,8 @@ impl Name {
             Self::Desktop => ["api", "test(/^chaos::/)"],
             Self::LostReplies => ["api", "test(/^lost_replies::/)"],
             Self::Model => ["store", "binary(model)"],
+            Self::Races => ["store", "binary(races) - test(/::what_was_sealed/)"],
+            Self::Seal => ["store", "binary(races) & test(/::what_was_sealed/)"],
         }
     }
 }
