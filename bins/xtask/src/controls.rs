@@ -51,6 +51,7 @@ const CONTROLS: &[Control] = controls! {
     "route-unguarded" "F3": "web" "http" "every_call_with_every_credential";
     "foreign-tasks" "F3": "web" "http" "what_is_foreign_does_not_exist";
     "no-account-lock" "F4": "store" "races" "one_of_four_deciders_wins_each_task";
+    "begin-deferred" "F4": "store" "races" "sqlite::administration_goes_on_beside_a_busy_server";
     "upload-after-seal" "F4": "store" "races" "what_was_sealed_is_what_is_stored";
     "answers-forgotten" "F5": "store" "conformance" "idempotency";
     "answers-forgotten" "F5": "api" "programs" "lost_replies";

@@ -30,6 +30,7 @@ on_both_engines! { hold:
     thirty_two_claimers_share_the_queue,
     a_bad_command_costs_its_neighbours_nothing,
     no_gated_task_is_done_while_the_mode_flips,
+    administration_goes_on_beside_a_busy_server,
     no_approval_outlives_the_rework,
     what_was_sealed_is_what_is_stored,
 }
@@ -143,6 +144,33 @@ async fn a_bad_command_costs_its_neighbours_nothing(field: &Field) {
     }
     let statuses = field.statuses().await;
     assert_eq!((statuses.len(), statuses[&reviewed]), (51, Status::Done));
+}
+
+/// Two processes write to one database, SQLite's too: people are added by a local program while clients
+/// create tasks, and nobody is told that the database is busy.
+async fn administration_goes_on_beside_a_busy_server(field: &Field) {
+    let (admin, account) = (field.site.admin(), field.site.account);
+    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let ended = Arc::clone(&done);
+    let administration = tokio::task::spawn_blocking(move || {
+        let mut added = 0;
+        while added == 0 || !ended.load(std::sync::atomic::Ordering::Relaxed) {
+            let command = Command::CreateUser {
+                email: format!("{added}@example.org"),
+                password_hash: None,
+            };
+            admin.run(account, command).expect("one more person");
+            added += 1;
+        }
+        added
+    });
+    for _ in 0..20 {
+        field.queue(10, false).await;
+    }
+    done.store(true, std::sync::atomic::Ordering::Relaxed);
+    let added = administration.await.unwrap();
+    assert!(added > 1, "administration waited for the server to be idle");
+    assert_eq!(field.statuses().await.len(), 200);
 }
 
 /// Mode, claim and finish in every order that chance finds.
