@@ -13,6 +13,7 @@ mod disk;
 mod evidence;
 mod io_errors;
 mod listen;
+mod lost_replies;
 mod postgres_failures;
 mod power_cut;
 mod proxy;

@@ -47,13 +47,17 @@ macro_rules! controls {
 
 const CONTROLS: &[Control] = controls! {
     "mode-forgotten-at-finish" "F2": "store" "conformance" "the_mode_closes_the_gate";
+    "mode-forgotten-at-finish" "F2": "store" "model" "every_step_is_the_models";
     "route-unguarded" "F3": "web" "http" "every_call_with_every_credential";
     "foreign-tasks" "F3": "web" "http" "what_is_foreign_does_not_exist";
     "no-account-lock" "F4": "store" "races" "one_of_four_deciders_wins_each_task";
+    "begin-deferred" "F4": "store" "races" "sqlite::administration_goes_on_beside_a_busy_server";
+    "upload-after-seal" "F4": "store" "races" "what_was_sealed_is_what_is_stored";
     "answers-forgotten" "F5": "store" "conformance" "idempotency";
     "answer-before-commit" "F6": "api" "programs" "a_killed_server_has_kept_every_word";
     "sync-normal" "F6": "api" "programs" "io_errors::every_decision_was_synced";
     "sync-normal" "F7": "api" "programs" "power_cut::sqlite";
+    "answers-forgotten" "F5": "api" "programs" "lost_replies";
     "upload-without-lease" "F8": "store" "conformance" "nothing_is_taken_without_the_current_lease";
     "upload-after-seal" "F8": "store" "conformance" "runner";
     "cross-site" "F10": "web" "http" "origin";

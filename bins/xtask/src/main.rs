@@ -7,6 +7,7 @@ mod ci;
 mod controls;
 mod debian;
 mod layers;
+mod mutants;
 mod openapi;
 mod postgres;
 mod shell;
@@ -38,6 +39,7 @@ enum Command {
     Bench(bench::Options),
     Torture(torture::Options),
     Layers(layers::Options),
+    Mutants(mutants::Options),
     Openapi(openapi::Options),
     VendorAssets(vendor_assets::Options),
 }
@@ -62,6 +64,7 @@ fn perform(command: &Command) -> Result<(), Failure> {
         Command::Bench(options) => bench::run(&shell, options),
         Command::Torture(options) => torture::run(&shell, options),
         Command::Layers(_) => layers::check(&shell),
+        Command::Mutants(options) => mutants::run(&shell, options),
         Command::Openapi(options) => openapi::run(&shell, options),
         Command::VendorAssets(options) => vendor_assets::run(&shell, options),
     }

@@ -32,17 +32,29 @@ enum Name {
     IoErrors,
     /// A PostgreSQL that crashes, and connections to it that are killed
     Postgres,
+    /// Decisions whose replies are lost after the commit
+    LostReplies,
+    /// Random sequences of commands beside a reference model
+    Model,
+    /// Many who decide, claim, flip the mode and rework at the same time; a round is a task
+    Races,
+    /// Attempts that are uploaded to, ended and approved at the same time
+    Seal,
 }
 
 impl Name {
-    /// The test.
-    const fn test(self) -> &'static str {
+    /// The package whose test it is, and the test.
+    const fn test(self) -> [&'static str; 2] {
         match self {
-            Self::Desktop => "test(/^chaos::/)",
-            Self::Kills => "test(/^crash::/)",
-            Self::PowerCut => "test(/^power_cut::/)",
-            Self::IoErrors => "test(/^io_errors::/)",
-            Self::Postgres => "test(/^postgres_failures::/)",
+            Self::Kills => ["api", "test(/^crash::/)"],
+            Self::PowerCut => ["api", "test(/^power_cut::/)"],
+            Self::IoErrors => ["api", "test(/^io_errors::/)"],
+            Self::Postgres => ["api", "test(/^postgres_failures::/)"],
+            Self::Desktop => ["api", "test(/^chaos::/)"],
+            Self::LostReplies => ["api", "test(/^lost_replies::/)"],
+            Self::Model => ["store", "binary(model)"],
+            Self::Races => ["store", "binary(races) - test(/::what_was_sealed/)"],
+            Self::Seal => ["store", "binary(races) & test(/::what_was_sealed/)"],
         }
     }
 }
@@ -52,14 +64,8 @@ impl Name {
 /// # Errors
 /// When a promise is broken.
 pub fn run(shell: &Shell, options: &Options) -> Result<(), Failure> {
-    let arguments = [
-        "--profile",
-        "torture",
-        "-p",
-        "api",
-        "-E",
-        options.name.test(),
-    ];
+    let [package, test] = options.name.test();
+    let arguments = ["--profile", "torture", "-p", package, "-E", test];
     let arguments = arguments.map(str::to_owned).to_vec();
     let rounds = ("TORTURE_ROUNDS", options.rounds.to_string());
     test::run_some(shell, arguments, &[rounds])

@@ -14,6 +14,7 @@ use crate::schema::accounts;
 /// Starts the one transaction of a batch.
 pub(crate) fn begin(conn: &mut Conn) -> QueryResult<()> {
     match conn {
+        Conn::Sqlite(c) if Mistake::BeginDeferred.made() => c.batch_execute("BEGIN DEFERRED"),
         // a deferred transaction that reads before it writes ends in SQLITE_BUSY_SNAPSHOT
         Conn::Sqlite(c) => c.batch_execute("BEGIN IMMEDIATE"),
         Conn::Postgres(c) => c.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED"),

@@ -29,6 +29,8 @@ macro_rules! mistakes {
 mistakes! {
     /// A batch on PostgreSQL reads the accounts without locking them.
     NoAccountLock = "no-account-lock",
+    /// A batch on SQLite reads before it has the right to write.
+    BeginDeferred = "begin-deferred",
     /// SQLite acknowledges commits that are not on the disk.
     SyncNormal = "sync-normal",
     /// Answers are given a moment before the commit.

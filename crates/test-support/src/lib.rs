@@ -3,12 +3,14 @@
 mod activity;
 mod canonical;
 mod db;
+mod rounds;
 pub mod server;
 mod site;
 
 pub use activity::check_chain;
 pub use canonical::canonical;
 pub use db::{Engine, TestDb, migrate};
+pub use rounds::rounds;
 pub use site::{Runner, Site, Work, claim, log_entry, task};
 
 /// Makes a test of each check for each engine: `on_both_engines!(play: one_check, another)` calls

@@ -1,198 +1,43 @@
-//! Many at once, on PostgreSQL through two stores, as two server processes would be: one winner each
-//! time, nothing lost, nothing twice, and nobody pays for a neighbour.
+//! Many at once, on PostgreSQL through three stores, as three server processes would be: one winner each
+//! time, nothing lost, nothing twice, and nobody pays for a neighbour (docs/guarantees.md, F4).
+//!
+//! `cargo xtask torture races` holds them with many more tasks, `cargo xtask torture seal` the one for
+//! the seal.
+
+mod field;
+mod rework;
+mod seal;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use approval_core::{
-    AccountId, Approval, DecisionRequest, Outcome, Principal, Refusal, Status, TaskId,
-};
-use store::{
-    Answer, ApprovalFilter, Command, DecisionTarget, Request, Store, SubmitError, TaskFilter,
-};
-use test_support::{Engine, Runner, Site, Work, check_chain, claim, on_both_engines};
+use approval_core::{DecisionRequest, Refusal, Status, TaskId};
+use store::{Answer, Command, DecisionTarget, Request, SubmitError};
+use test_support::{Engine, Work, on_both_engines, rounds};
 use tokio::task::JoinSet;
 
-/// Tasks in each race.
-const TASKS: usize = 500;
+use crate::field::{Field, hold};
+use crate::rework::no_approval_outlives_the_rework;
+use crate::seal::what_was_sealed_is_what_is_stored;
+
+/// Tasks in each race, when nobody asks for more.
+const TASKS: u32 = 500;
+/// Tasks that meet a mode that flips, when nobody asks for more.
+const FLIPPED: u32 = 200;
 
 on_both_engines! { hold:
     one_of_four_deciders_wins_each_task,
     thirty_two_claimers_share_the_queue,
     a_bad_command_costs_its_neighbours_nothing,
     no_gated_task_is_done_while_the_mode_flips,
-}
-
-fn hold(engine: Engine, race: impl AsyncFnOnce(&Field)) {
-    let Some(mut site) = Site::open(engine) else {
-        return;
-    };
-    let mut stores = vec![site.store.clone()];
-    if engine == Engine::Postgres {
-        stores.push(site.add_replica());
-    }
-    let field = Field { site, stores };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        race(&field).await;
-        field.check_log().await;
-    });
-}
-
-/// One account and every store on its database.
-struct Field {
-    site: Site,
-    stores: Vec<Store>,
-}
-
-impl Field {
-    /// The store of the n-th client.
-    fn store(&self, n: usize) -> Store {
-        self.stores[n % self.stores.len()].clone()
-    }
-
-    fn request(&self, by: &Principal, command: Command) -> Request {
-        self.site.request(by, command)
-    }
-
-    /// Submits commands at once, each through the next store, and returns the answers in order.
-    async fn at_once(&self, requests: Vec<Request>) -> Vec<Result<Answer, SubmitError>> {
-        let mut running = JoinSet::new();
-        let mut answers: Vec<_> = requests.iter().map(|_| None).collect();
-        for (n, request) in requests.into_iter().enumerate() {
-            let store = self.store(n);
-            running.spawn(async move { (n, store.submit(request).await.map(|a| a.answer)) });
-        }
-        while let Some(done) = running.join_next().await {
-            let (n, answer) = done.unwrap();
-            answers[n] = Some(answer);
-        }
-        answers.into_iter().map(Option::unwrap).collect()
-    }
-
-    /// Creates and queues tasks.
-    async fn queue(&self, count: usize, requires_approval: bool) -> Vec<TaskId> {
-        let wishes = (0..count).map(|n| {
-            let mut new = self.site.wish(&n.to_string());
-            new.requires_approval = requires_approval;
-            new.auto_run = true;
-            self.request(&self.site.person, Command::CreateTask(new))
-        });
-        let answers = self.at_once(wishes.collect()).await;
-        let ids = answers
-            .into_iter()
-            .map(|answer| test_support::task(answer.unwrap()).state.id);
-        ids.collect()
-    }
-
-    /// Lets `claimers` runners empty the queue.
-    async fn claim_all(&self, claimers: usize) -> Vec<Work> {
-        let mut running = JoinSet::new();
-        for n in 0..claimers {
-            let (store, account) = (self.store(n), self.site.account);
-            let runner = self.site.desktop.clone();
-            running.spawn(drain(store, account, runner));
-        }
-        running.join_all().await.into_iter().flatten().collect()
-    }
-
-    /// Lets `runners` end what they claimed, each one after the other.
-    async fn complete_all(&self, works: &[Work], runners: usize) {
-        let mut running = JoinSet::new();
-        for (n, share) in works.chunks(works.len().div_ceil(runners)).enumerate() {
-            let store = self.store(n);
-            let ends: Vec<_> = share
-                .iter()
-                .map(|work| self.site.completion(work, Outcome::Succeeded))
-                .collect();
-            running.spawn(async move {
-                for end in ends {
-                    store.complete(end).await.unwrap();
-                }
-            });
-        }
-        running.join_all().await;
-    }
-
-    /// Every approval of the account, by its task.
-    async fn approvals(&self) -> HashMap<TaskId, Approval> {
-        let scope = self.site.everything();
-        let filter = ApprovalFilter {
-            limit: 10_000,
-            ..ApprovalFilter::default()
-        };
-        let page = self.site.read(move |reads| reads.approvals(scope, &filter));
-        let approvals = page.await.items.into_iter().map(|view| view.approval);
-        approvals
-            .map(|approval| (approval.task, approval))
-            .collect()
-    }
-
-    async fn statuses(&self) -> HashMap<TaskId, Status> {
-        let scope = self.site.everything();
-        let filter = TaskFilter {
-            limit: 10_000,
-            ..TaskFilter::default()
-        };
-        let page = self
-            .site
-            .read(move |reads| reads.tasks(scope, &filter))
-            .await;
-        page.items
-            .into_iter()
-            .map(|t| (t.state.id, t.state.status))
-            .collect()
-    }
-
-    /// Whatever happened, the log has no gap and its hashes chain.
-    async fn check_log(&self) {
-        let account = self.site.account;
-        let rows = self
-            .site
-            .read(move |reads| reads.activity(account, 0, 100_000))
-            .await;
-        check_chain(account, &rows);
-        assert!(
-            rows.is_sorted_by_key(|row| row.at),
-            "time goes back in the log"
-        );
-        let total = self
-            .site
-            .read(move |reads| reads.activity_total(account))
-            .await;
-        assert_eq!(total, i64::try_from(rows.len()).unwrap());
-    }
-}
-
-async fn drain(store: Store, account: AccountId, runner: Runner) -> Vec<Work> {
-    let mut works = Vec::new();
-    // two empty answers: the first may have met a batch that another claimer shared
-    let mut empty = 0;
-    while empty < 2 {
-        let Some(work) = claim(&store, account, &runner).await.unwrap() else {
-            empty += 1;
-            continue;
-        };
-        // the first lease is too short for a slow machine
-        let request = Request {
-            account,
-            principal: runner.agent.clone(),
-            session: None,
-            idempotency: None,
-            command: Command::Heartbeat(work.lease),
-        };
-        store.submit(request).await.unwrap();
-        works.push(work);
-    }
-    works
+    administration_goes_on_beside_a_busy_server,
+    no_approval_outlives_the_rework,
+    what_was_sealed_is_what_is_stored,
 }
 
 async fn one_of_four_deciders_wins_each_task(field: &Field) {
-    let ids = field.queue(TASKS, true).await;
+    let tasks = rounds(TASKS) as usize;
+    let ids = field.queue(tasks, true).await;
     let works = field.claim_all(8).await;
     field.complete_all(&works, 32).await;
     let mut people = vec![field.site.person.clone()];
@@ -246,14 +91,15 @@ async fn one_of_four_deciders_wins_each_task(field: &Field) {
         .site
         .db
         .query_scalar("SELECT count(*) FROM activity WHERE type = 'approval.resolved'");
-    assert_eq!(resolved, Ok(Some(TASKS.to_string())));
+    assert_eq!(resolved, Ok(Some(tasks.to_string())));
 }
 
 async fn thirty_two_claimers_share_the_queue(field: &Field) {
-    let queued: HashSet<TaskId> = field.queue(TASKS, false).await.into_iter().collect();
+    let tasks = rounds(TASKS) as usize;
+    let queued: HashSet<TaskId> = field.queue(tasks, false).await.into_iter().collect();
     let works = field.claim_all(32).await;
     let claimed: HashSet<TaskId> = works.iter().map(Work::id).collect();
-    assert_eq!(works.len(), TASKS, "a task was claimed twice, or never");
+    assert_eq!(works.len(), tasks, "a task was claimed twice, or never");
     assert_eq!(claimed, queued);
     assert!(works.iter().all(|w| w.claim.task.state.attempt == 1));
 }
@@ -300,9 +146,36 @@ async fn a_bad_command_costs_its_neighbours_nothing(field: &Field) {
     assert_eq!((statuses.len(), statuses[&reviewed]), (51, Status::Done));
 }
 
+/// Two processes write to one database, SQLite's too: people are added by a local program while clients
+/// create tasks, and nobody is told that the database is busy.
+async fn administration_goes_on_beside_a_busy_server(field: &Field) {
+    let (admin, account) = (field.site.admin(), field.site.account);
+    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let ended = Arc::clone(&done);
+    let administration = tokio::task::spawn_blocking(move || {
+        let mut added = 0;
+        while added == 0 || !ended.load(std::sync::atomic::Ordering::Relaxed) {
+            let command = Command::CreateUser {
+                email: format!("{added}@example.org"),
+                password_hash: None,
+            };
+            admin.run(account, command).expect("one more person");
+            added += 1;
+        }
+        added
+    });
+    for _ in 0..20 {
+        field.queue(10, false).await;
+    }
+    done.store(true, std::sync::atomic::Ordering::Relaxed);
+    let added = administration.await.unwrap();
+    assert!(added > 1, "administration waited for the server to be idle");
+    assert_eq!(field.statuses().await.len(), 200);
+}
+
 /// Mode, claim and finish in every order that chance finds.
 async fn no_gated_task_is_done_while_the_mode_flips(field: &Field) {
-    let count = 200;
+    let count = rounds(FLIPPED) as usize;
     let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let mut running = JoinSet::new();
     for n in 0..2 {
