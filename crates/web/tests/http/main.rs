@@ -1,7 +1,9 @@
 //! The server over HTTP, on both engines.
 
+mod attempt;
 mod authz;
 mod bodies;
+mod diffs;
 mod live;
 mod logs;
 mod mission;
@@ -12,4 +14,5 @@ mod pages;
 mod paths;
 mod people;
 mod sessions;
+mod shown;
 mod world;
