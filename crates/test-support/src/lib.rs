@@ -2,6 +2,7 @@
 
 mod activity;
 mod canonical;
+pub mod corpus;
 mod db;
 pub mod server;
 mod site;

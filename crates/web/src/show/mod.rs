@@ -8,6 +8,8 @@
 
 mod ansi;
 mod diff;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod invariants;
 mod pen;
 mod run;
 mod scripts;
@@ -16,7 +18,7 @@ mod tests;
 mod visible;
 
 pub(crate) use ansi::Ansi;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 use diff::Row;
 pub(crate) use diff::{DiffLimits, FileDiff, RowKind, diff};
 pub(crate) use run::{Run, Shown, missing_before, missing_run};

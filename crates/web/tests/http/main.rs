@@ -15,4 +15,5 @@ mod paths;
 mod people;
 mod sessions;
 mod shown;
+mod stored;
 mod world;
