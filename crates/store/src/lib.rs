@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod connection;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod migrations;
 #[doc(hidden)]
 pub mod sabotage;

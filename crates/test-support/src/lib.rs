@@ -2,6 +2,7 @@
 
 mod activity;
 mod canonical;
+pub mod corpus;
 mod db;
 mod rounds;
 pub mod server;

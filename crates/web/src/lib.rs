@@ -4,6 +4,8 @@ mod assets;
 mod auth;
 mod call;
 mod clock;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod gate;
 mod limits;
 mod live;

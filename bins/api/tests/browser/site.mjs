@@ -25,6 +25,9 @@ export const site = {
 
 const API = '/api/mission-control';
 
+/** How many rounds a test of many takes: `few`, unless `cargo xtask torture` says how many. */
+export const rounds = (few) => Number(process.env.SITE_ROUNDS ?? few);
+
 /** Sends one request; fails when the status is not the one expected. */
 export async function call(method, path, body, { key = site.key, status, headers = {} } = {}) {
   const response = await fetch(site.url + path, {

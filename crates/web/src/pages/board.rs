@@ -9,7 +9,7 @@ use store::{BoardColumn, BoardFilter, BoardView};
 use super::fields::Fields;
 use super::frame::{Live, can, frame};
 use super::html;
-use super::translate::{kind, status, when};
+use super::translate::{kind, short, status, when};
 use super::view::Nav;
 use super::view::board::{Board, BoardColumns, BoardPage, Card, Choice, Column, Filter, OlderPage};
 use crate::call::Call;
@@ -145,7 +145,7 @@ fn card(task: &store::Card, names: &Names<'_>) -> Card {
         .unwrap_or(task.created_at);
     Card {
         id: task.id.to_string(),
-        title: show::line(&task.title),
+        title: short(&task.title),
         status: status(task.status),
         kind: kind(task.task_type),
         desktop: show::line(

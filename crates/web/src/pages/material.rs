@@ -7,6 +7,7 @@ use approval_core::{LogStream, Status};
 use store::{FileSummary, FileView, LogEnds, LogLine, TaskPage};
 
 use super::fields::Fields;
+use super::search;
 use super::translate::{Shape, callouts, change, task_address};
 use super::view::files::{FileDiffView, FileEntry, Files};
 use super::view::logs::{Chunk, Gap, Hit, Hits, Logs, Stream};
@@ -24,8 +25,6 @@ const LOG_END: i64 = 128 * 1024;
 const SEARCHED: i64 = 8 * 1024 * 1024;
 /// Lines that a search shows.
 const HITS: usize = 200;
-/// Characters around a match in a long line.
-const CONTEXT: usize = 200;
 /// Bytes of the end of the log in which a phone finds its last lines, and how many those are.
 const LAST_BYTES: i64 = 16 * 1024;
 const LAST_LINES: usize = 20;
@@ -90,7 +89,7 @@ pub(super) async fn logs(
         hits: if needle.is_empty() {
             None
         } else {
-            Some(search(call, page, &needle).await?)
+            Some(hits(call, page, &needle).await?)
         },
         query: needle,
         raw: download(page, "logs"),
@@ -210,9 +209,9 @@ impl Pens {
 }
 
 /// Looks for `needle`, without regard to case, in everything that is kept of the log.
-async fn search(call: &Call, page: &TaskPage, needle: &str) -> Result<Hits, Failure> {
+async fn hits(call: &Call, page: &TaskPage, needle: &str) -> Result<Hits, Failure> {
     let all = read_ends(call, page, SEARCHED, SEARCHED).await?;
-    let needle = needle.to_lowercase();
+    let needle = search::lower(needle.as_bytes());
     let found = actix_web::web::block(move || find(&all, &needle));
     found.await.map_err(|_| Failure::internal())
 }
@@ -224,16 +223,15 @@ fn find(ends: &LogEnds, needle: &str) -> Hits {
         searched: None,
     };
     for (number, (stream, line)) in (1..).zip(lines(ends)) {
-        let text = String::from_utf8_lossy(&line);
-        if !text.to_lowercase().contains(needle) {
+        let Some(hit) = search::first(&line, needle) else {
             continue;
-        }
+        };
         hits.count += 1;
         if hits.lines.len() < HITS {
             hits.lines.push(Hit {
                 line: number,
                 stream,
-                runs: marked(&text, needle),
+                runs: search::shown(&line, hit),
             });
         }
     }
@@ -260,30 +258,6 @@ fn lines(ends: &LogEnds) -> Vec<(Stream, Vec<u8>)> {
     }
     lines.extend(open.into_values().filter(|(_, line)| !line.is_empty()));
     lines
-}
-
-/// The part of a line around its first match, the match marked.
-fn marked(text: &str, needle: &str) -> Vec<show::Run> {
-    let lower = text.to_lowercase();
-    let at = lower.find(needle).unwrap_or_default();
-    // lower case may have another length: then nothing is marked, but the line is shown
-    let (Some(before), Some(hit), Some(after)) = (
-        text.get(..at),
-        text.get(at..at + needle.len()),
-        text.get(at + needle.len()..),
-    ) else {
-        return whole(text.as_bytes()).runs;
-    };
-    let skipped = before.chars().count().saturating_sub(CONTEXT);
-    let before: String = before.chars().skip(skipped).collect();
-    let after: String = after.chars().take(CONTEXT).collect();
-    let mut runs = show::line(&before).runs;
-    runs.extend(show::line(hit).runs.into_iter().map(|run| show::Run {
-        class: "mark".into(),
-        ..run
-    }));
-    runs.extend(show::line(&after).runs);
-    runs
 }
 
 /// The changed files: a list of them, and diffs page by page.
@@ -363,7 +337,7 @@ fn entry(
     let (added, removed) = line_counts(file.added, file.removed, file.is_binary);
     FileEntry {
         href,
-        path: path(&file.path),
+        path: show::line_bytes(&file.path),
         change: change(file.change),
         added,
         removed,
@@ -408,8 +382,8 @@ fn file(page: &TaskPage, file: &FileView, rows: usize) -> FileDiffView {
     let raw = |what: &str| download(page, &format!("files/{}/{what}", file.n));
     FileDiffView {
         n: file.n,
-        path: path(&file.path),
-        old_path: file.old_path.as_deref().map(path),
+        path: show::line_bytes(&file.path),
+        old_path: file.old_path.as_deref().map(show::line_bytes),
         change: change(file.change),
         callouts: callouts(&shape),
         added,
@@ -451,14 +425,6 @@ fn note(diff: Option<&FileDiff>, is_binary: bool) -> Option<String> {
             number(length(diff.hidden_bytes))
         )
     })
-}
-
-/// A path with everything invisible drawn; bytes that are not UTF-8 too.
-fn path(bytes: &[u8]) -> show::Shown {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => show::line(text),
-        Err(_) => show::bytes(bytes),
-    }
 }
 
 /// The call of the REST API that gives the whole.

@@ -24,6 +24,7 @@ mod fields;
 mod frame;
 mod html;
 mod material;
+mod search;
 mod translate;
 mod view;
 

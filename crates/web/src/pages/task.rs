@@ -23,6 +23,10 @@ use crate::render::seconds_between;
 use crate::request::Id;
 use crate::show;
 
+/// Characters of a title as it is drawn: twice what a title may have. Only one that is full of what cannot
+/// be seen is cut, and says so.
+const TITLE: usize = 400;
+
 /// The page.
 pub(crate) async fn page(call: Call, id: Id<TaskId>, query: Fields) -> Reply {
     let task = read(&call, id.0).await?;
@@ -89,6 +93,7 @@ fn facts_of(call: &Call, page: &TaskPage) -> Facts {
     let reader = call.principal().identity.id;
     let state = &page.task.state;
     let (title, content) = (show::line(&state.title), show::block(&page.task.content));
+    let title = title.cut(TITLE);
     let error = state.error.as_deref().map(show::block);
     let escapes = title.escapes + content.escapes + error.as_ref().map_or(0, |e| e.escapes);
     Facts {

@@ -171,12 +171,28 @@ fn mode_callouts(old: Option<&str>, new: Option<&str>) -> Vec<Callout> {
         (Some(old), Some(new)) if is_executable(old) && !is_executable(new) => {
             callouts.push(Callout::NotExecutable);
         }
-        (Some(old), Some(new)) if old != new => {
-            callouts.push(Callout::Mode(format!("{} → {}", plain(old), plain(new))));
-        }
+        (Some(old), Some(new)) if old != new => callouts.push(changed_mode(old, new)),
         _ => {}
     }
+    // beside what was called out: such a file is more than executable
+    if let Some(new) = new
+        && has_special_bits(new)
+        && old != Some(new)
+        && !callouts.iter().any(|each| matches!(each, Callout::Mode(_)))
+    {
+        callouts.push(old.map_or_else(|| Callout::Mode(plain(new)), |old| changed_mode(old, new)));
+    }
     callouts
+}
+
+fn changed_mode(old: &str, new: &str) -> Callout {
+    Callout::Mode(format!("{} → {}", plain(old), plain(new)))
+}
+
+/// Whether a plain file runs as its owner or group, is sticky, or may be written by everybody.
+fn has_special_bits(mode: &str) -> bool {
+    let bits = u32::from_str_radix(mode, 8).unwrap_or(0);
+    bits & 0o7002 != 0 && mode.starts_with("10")
 }
 
 /// Whether a mode in octal digits lets anybody execute a plain file.
@@ -240,6 +256,17 @@ mod tests {
             "a deleted link"
         );
         assert_eq!(of(Some("100644"), Some("100644")), []);
+        let mode = |text: &str| Callout::Mode(text.to_owned());
+        assert_eq!(
+            of(None, Some("104755")),
+            [Callout::Executable, mode("104755")]
+        );
+        assert_eq!(
+            of(Some("100755"), Some("104755")),
+            [mode("100755 → 104755")]
+        );
+        assert_eq!(of(None, Some("100666")), [mode("100666")]);
+        assert_eq!(of(None, Some("100664")), []);
         assert_eq!(of(None, None), []);
     }
 }

@@ -206,7 +206,7 @@ async fn parse<T: DeserializeOwned + Send + 'static, F: Form>(bytes: Bytes) -> R
     off_thread(bytes.len(), move || parse_json(&bytes)).await?
 }
 
-fn parse_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Failure> {
+pub(crate) fn parse_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Failure> {
     let value = serde_json::from_slice(json).map_err(|error| {
         let said: String = error.to_string().chars().take(LONGEST_QUOTE).collect();
         invalid(&said)

@@ -16,6 +16,8 @@ mod uploads;
 
 pub(crate) use claims::Claims;
 pub(crate) use health::Readiness;
+#[cfg(any(test, fuzzing))]
+pub(crate) use uploads::{files_of, log_of, report_of};
 
 use serde::Deserialize;
 use utoipa::IntoParams;

@@ -8,6 +8,8 @@
 
 mod ansi;
 mod diff;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod invariants;
 mod pen;
 mod run;
 mod scripts;
@@ -16,10 +18,10 @@ mod tests;
 mod visible;
 
 pub(crate) use ansi::Ansi;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 use diff::Row;
 pub(crate) use diff::{DiffLimits, FileDiff, RowKind, diff};
-pub(crate) use run::{Run, Shown};
+pub(crate) use run::{Run, Shown, missing_before, missing_run};
 
 use pen::{Breaks, Pen};
 
@@ -31,6 +33,16 @@ pub(crate) fn line(text: &str) -> Shown {
         pen.set_class(if mixed { run::MIXED } else { "" });
         pen.text(word);
     }
+    pen.finish()
+}
+
+/// As [`line`], for a text that may not be UTF-8: a byte that is not is drawn as `FF`.
+pub(crate) fn line_bytes(bytes: &[u8]) -> Shown {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return line(text);
+    }
+    let mut pen = Pen::new(Breaks::Drawn);
+    pen.bytes(bytes);
     pen.finish()
 }
 

@@ -57,17 +57,29 @@ impl Shown {
     }
 }
 
-/// States how many characters were left out.
-pub(super) fn missing_run(characters: usize) -> Run {
+/// States how many characters were left out at the end.
+pub(crate) fn missing_run(characters: usize) -> Run {
+    Run {
+        class: Cow::Borrowed(CUT),
+        text: format!("… {} more", counted(characters)),
+    }
+}
+
+/// States how many characters were left out at the start.
+pub(crate) fn missing_before(characters: usize) -> Run {
+    Run {
+        class: Cow::Borrowed(CUT),
+        text: format!("{} before … ", counted(characters)),
+    }
+}
+
+fn counted(characters: usize) -> String {
     let noun = if characters == 1 {
         "character"
     } else {
         "characters"
     };
-    Run {
-        class: Cow::Borrowed(CUT),
-        text: format!("… {} {noun} more", grouped(characters)),
-    }
+    format!("{} {noun}", grouped(characters))
 }
 
 /// A number with a comma at every thousand.

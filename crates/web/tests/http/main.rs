@@ -1,8 +1,10 @@
 //! The server over HTTP, on both engines.
 
+mod attempt;
 mod authz;
 mod bodies;
 mod bound;
+mod diffs;
 mod live;
 mod logs;
 mod mission;
@@ -13,4 +15,6 @@ mod pages;
 mod paths;
 mod people;
 mod sessions;
+mod shown;
+mod stored;
 mod world;

@@ -72,21 +72,16 @@ pub struct Gap {
 }
 
 impl Gap {
-    /// The marker, with the number of bytes.
+    /// The marker, with the exact number of bytes.
     pub fn text(&self) -> String {
+        let bytes = |amount| words::count(amount, "byte", "bytes");
         match (self.kept, self.dropped) {
-            (kept, 0) => format!(
-                "{} not shown here; they are in the download",
-                words::bytes(kept)
-            ),
-            (0, dropped) => format!(
-                "{} were dropped when the log was written",
-                words::bytes(dropped)
-            ),
+            (kept, 0) => format!("{} not shown here; they are in the download", bytes(kept)),
+            (0, dropped) => format!("{} were dropped when the log was written", bytes(dropped)),
             (kept, dropped) => format!(
                 "{} not shown here (they are in the download), {} were dropped when the log was written",
-                words::bytes(kept),
-                words::bytes(dropped)
+                bytes(kept),
+                bytes(dropped)
             ),
         }
     }

@@ -147,6 +147,12 @@ impl Ansi {
     }
 }
 
+/// The name under which a sequence is drawn, for those who check what was drawn.
+#[cfg(any(test, fuzzing))]
+pub(super) fn name_of(sequence: &[u8]) -> String {
+    name::of(sequence)
+}
+
 /// Whether these bytes are the beginning of a character.
 fn is_partial(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())

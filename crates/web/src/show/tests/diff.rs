@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::super::{DiffLimits, FileDiff, Row, RowKind, diff};
-use super::{assert_safe, original, picture};
+use super::{assert_accounted, assert_safe, original, picture};
 
 fn read(text: &str) -> FileDiff {
     diff(text.as_bytes(), DiffLimits::default())
@@ -23,66 +23,6 @@ pub(super) fn kinds(file: &FileDiff) -> String {
         RowKind::Note => '.',
     };
     file.rows.iter().map(one).collect()
-}
-
-/// Every byte of a diff is in a row or in a count.
-pub(super) fn assert_accounted(raw: &[u8], limits: DiffLimits) {
-    let file = diff(raw, limits);
-    let lines: Vec<&[u8]> = raw.split_inclusive(|byte| *byte == b'\n').collect();
-    assert_eq!(file.rows.len() + file.hidden_rows, lines.len());
-    assert_eq!(file.rows.len(), lines.len().min(limits.rows));
-    let mut hidden: usize = lines.iter().skip(limits.rows).map(|line| line.len()).sum();
-    for (row, line) in file.rows.iter().zip(&lines) {
-        hidden += hidden_of(row, line, limits.line_chars);
-    }
-    assert_eq!(file.hidden_bytes, hidden);
-    assert_side_by_side(&file);
-}
-
-/// How many bytes of a line are not in its row; all others are, in their order.
-fn hidden_of(row: &Row, line: &[u8], limit: usize) -> usize {
-    let text = line.strip_suffix(b"\n").unwrap_or(line);
-    let text = match row.kind {
-        RowKind::Context => text.strip_prefix(b" ").unwrap_or(text),
-        RowKind::Added => text.strip_prefix(b"+").unwrap(),
-        RowKind::Removed => text.strip_prefix(b"-").unwrap(),
-        RowKind::Hunk | RowKind::Note => text,
-    };
-    let Some(cut) = row.runs.iter().position(|run| run.class == "cut") else {
-        assert_eq!(original(&row.runs), text);
-        return 0;
-    };
-    let head = original(&row.runs[..cut]);
-    let tail = original(&row.runs[cut + 1..]);
-    assert!(text.starts_with(&head) && text.ends_with(&tail));
-    let characters = head
-        .utf8_chunks()
-        .map(|chunk| chunk.valid().chars().count() + chunk.invalid().len());
-    assert_eq!(characters.sum::<usize>(), limit);
-    text.len() - head.len() - tail.len()
-}
-
-/// Side by side, every row is there once, in its order, on the side where it belongs.
-fn assert_side_by_side(file: &FileDiff) {
-    let pairs = file.split();
-    let left: Vec<&Row> = pairs.iter().filter_map(|(old, _)| *old).collect();
-    let right: Vec<&Row> = pairs.iter().filter_map(|(_, new)| *new).collect();
-    for (side, foreign) in [(&left, RowKind::Added), (&right, RowKind::Removed)] {
-        assert!(side.iter().all(|row| row.kind != foreign));
-        let mut all = file.rows.iter();
-        assert!(
-            side.iter()
-                .all(|row| all.any(|other| std::ptr::eq(*row, other))),
-            "out of order"
-        );
-    }
-    for row in &file.rows {
-        let on = |side: &[&Row]| side.iter().any(|other| std::ptr::eq(*other, row));
-        assert!(on(&left) || on(&right));
-        if matches!(row.kind, RowKind::Hunk | RowKind::Context) {
-            assert!(on(&left) && on(&right));
-        }
-    }
 }
 
 fn numbers(file: &FileDiff) -> Vec<(Option<u32>, Option<u32>)> {

@@ -1,7 +1,8 @@
 //! Sixty diffs, one for each way in which a file can change or a diff can lie.
 
 use super::super::{DiffLimits, diff};
-use super::diff::{assert_accounted, kinds};
+use super::assert_accounted;
+use super::diff::kinds;
 
 struct Fixture {
     name: &'static str,

@@ -1,8 +1,6 @@
 //! Many thousand byte strings that mean harm.
 
-use super::super::{Ansi, DiffLimits, Run, block, bytes, diff, line};
-use super::assert_safe;
-use super::diff::assert_accounted;
+use super::super::{Ansi, DiffLimits, bytes, diff, invariants};
 
 /// A small generator of numbers; the same ones at every run.
 struct Numbers(u64);
@@ -88,29 +86,24 @@ const LINES: &[&[u8]] = &[
     b" ",
 ];
 
+/// How many byte strings: twenty thousand, or 2,000 for each round that `cargo xtask torture` asks for.
+fn strings() -> usize {
+    let rounds = std::env::var("TORTURE_ROUNDS").ok();
+    rounds.map_or(20_000, |rounds| 2_000 * rounds.parse::<usize>().unwrap())
+}
+
 #[test]
-fn twenty_thousand_byte_strings() {
+fn byte_strings_that_mean_harm() {
     let mut numbers = Numbers(7);
-    for _ in 0..20_000 {
+    let strings = strings();
+    for _ in 0..strings {
         let raw = numbers.bytes();
-        assert_safe(&bytes(&raw).runs);
-        let text = String::from_utf8_lossy(&raw);
-        assert_safe(&line(&text).runs);
-        assert_safe(&block(&text).runs);
-        let mut ansi = Ansi::new();
-        let pieces = raw.chunks(1 + numbers.below(30));
-        let mut runs: Vec<Run> = pieces.flat_map(|piece| ansi.feed(piece).runs).collect();
-        runs.extend(ansi.finish().runs);
-        assert_safe(&runs);
-        let limits = DiffLimits {
-            rows: 1 + numbers.below(20),
-            line_chars: 1 + numbers.below(30),
-        };
-        let shown = diff(&raw, limits);
-        shown.rows.iter().for_each(|row| assert_safe(&row.runs));
-        assert_accounted(&raw, limits);
-        assert_accounted(&raw, DiffLimits::default());
+        println!("RAW {:?}", String::from_utf8_lossy(&raw));
+        invariants::text(&raw);
+        invariants::terminal(&raw, 1 + numbers.below(30));
+        invariants::diff(&raw, 1 + numbers.below(20), 1 + numbers.below(30));
     }
+    println!("{strings} byte strings as text, as output of a terminal and as a diff");
 }
 
 /// A few megabytes of the worst of each kind; a cost that grows faster than the input would be felt.

@@ -1,0 +1,4 @@
+//! Calls `web::fuzz::terminal` with whatever libFuzzer finds.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| web::fuzz::terminal(data));

@@ -1,0 +1,4 @@
+//! Calls `web::fuzz::text` with whatever libFuzzer finds.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| web::fuzz::text(data));
