@@ -18,8 +18,8 @@ use tokio::time::sleep;
 use crate::evidence::{checked_activity, checked_evidence, payloads};
 use crate::proxy::Proxy;
 use crate::rest::{eventually, text};
-use crate::rounds::rounds;
 use crate::site::{Desktop, Site, TASKS, on_every_engine};
+use test_support::rounds;
 
 /// How many rounds altogether, when nobody asks for more: one of each fault.
 const ROUNDS: usize = 4;

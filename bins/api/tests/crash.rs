@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use test_support::TestDb;
 
-use crate::rounds::rounds;
 use crate::site::{Desktop, Site, on_every_engine};
 use crate::writes::{
     DECISIONS, Load, Told, WRITERS, Write, check_rows, check_what_is_there, repeat,
 };
+use test_support::rounds;
 
 /// How often a server is killed, when nobody asks for more.
 const ROUNDS: usize = 8;

@@ -8,10 +8,10 @@ use std::time::Instant;
 
 use test_support::TestDb;
 
-use crate::rounds::rounds;
 use crate::site::{Desktop, Site};
 use crate::tracer::Tracer;
 use crate::writes::{Write, check_rows, check_what_is_there, repeat};
+use test_support::rounds;
 
 /// The error comes at the first, second, … call, in as many rounds.
 const ROUNDS: usize = 10;

@@ -22,7 +22,7 @@ use crate::rest::{Answer, Caller, answer, text};
 use crate::site::{APPROVALS, Site, TASKS, on_every_engine};
 
 /// Decisions on each engine, when nobody asks for more.
-const DECISIONS: u32 = 200;
+const DECISIONS: usize = 200;
 /// Clients that decide at the same time, each about tasks of its own.
 const CLIENTS: usize = 8;
 /// The same request, sent at the same time.
@@ -35,7 +35,7 @@ fn a_decision_whose_reply_is_lost_is_made_once_and_answered_on_repeat() {
         let thief = Thief::before(site.server.url()).await;
         let desktop = site.desktop("one").await;
         let (mut lost, mut in_progress) = (0, 0);
-        let mut left = rounds(DECISIONS) as usize;
+        let mut left = rounds(DECISIONS);
         let decisions = left;
         while left > 0 {
             let share = left.min(CLIENTS * 5);

@@ -20,7 +20,6 @@ mod proxy;
 mod quick_start;
 mod replicas;
 mod rest;
-mod rounds;
 mod runner;
 mod sabotage;
 mod scratch;

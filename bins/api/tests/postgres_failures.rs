@@ -15,10 +15,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::cluster::Cluster;
 use crate::rest::Caller;
-use crate::rounds::rounds;
 use crate::scratch::Scratch;
 use crate::site::{API, Desktop, Site, owner_key};
 use crate::writes::{DECISIONS, Write, check_rows, check_what_is_there, plans};
+use test_support::rounds;
 
 /// How often PostgreSQL crashes, when nobody asks for more.
 const CRASHES: usize = 3;

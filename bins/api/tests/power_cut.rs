@@ -11,11 +11,11 @@ use test_support::server::Server;
 use crate::cluster::Cluster;
 use crate::disk::Disk;
 use crate::rest::Caller;
-use crate::rounds::rounds;
 use crate::site::{API, Desktop, owner_key};
 use crate::writes::{
     DECISIONS, Load, Told, WRITERS, check_evidence, check_rows, check_what_is_there, repeat,
 };
+use test_support::rounds;
 
 const CUTS_ON_SQLITE: usize = 10;
 const CUTS_ON_POSTGRES: usize = 3;

@@ -17,9 +17,9 @@ use test_support::{Engine, Site, on_both_engines, rounds};
 use crate::play::Play;
 
 /// Sequences on each engine, when nobody asks for more.
-const SEQUENCES: u32 = 64;
+const SEQUENCES: usize = 64;
 /// From so many on, chance must have found everything.
-const MANY: u32 = 200;
+const MANY: usize = 200;
 /// Operations in each; about sixty find something to be done to.
 const STEPS: usize = 90;
 
@@ -38,7 +38,7 @@ fn every_step_is_the_models(site: &RefCell<Site>) {
         .unwrap();
     let sequences = rounds(SEQUENCES);
     let mut runner = TestRunner::new(Config {
-        cases: sequences,
+        cases: u32::try_from(sequences).expect("fewer than 4,294,967,296"),
         failure_persistence: None,
         max_shrink_iters: 2_000,
         ..Config::default()

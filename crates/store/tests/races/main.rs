@@ -21,9 +21,9 @@ use crate::rework::no_approval_outlives_the_rework;
 use crate::seal::what_was_sealed_is_what_is_stored;
 
 /// Tasks in each race, when nobody asks for more.
-const TASKS: u32 = 500;
+const TASKS: usize = 500;
 /// Tasks that meet a mode that flips, when nobody asks for more.
-const FLIPPED: u32 = 200;
+const FLIPPED: usize = 200;
 
 on_both_engines! { hold:
     one_of_four_deciders_wins_each_task,
@@ -36,7 +36,7 @@ on_both_engines! { hold:
 }
 
 async fn one_of_four_deciders_wins_each_task(field: &Field) {
-    let tasks = rounds(TASKS) as usize;
+    let tasks = rounds(TASKS);
     let ids = field.queue(tasks, true).await;
     let works = field.claim_all(8).await;
     field.complete_all(&works, 32).await;
@@ -95,7 +95,7 @@ async fn one_of_four_deciders_wins_each_task(field: &Field) {
 }
 
 async fn thirty_two_claimers_share_the_queue(field: &Field) {
-    let tasks = rounds(TASKS) as usize;
+    let tasks = rounds(TASKS);
     let queued: HashSet<TaskId> = field.queue(tasks, false).await.into_iter().collect();
     let works = field.claim_all(32).await;
     let claimed: HashSet<TaskId> = works.iter().map(Work::id).collect();
@@ -175,7 +175,7 @@ async fn administration_goes_on_beside_a_busy_server(field: &Field) {
 
 /// Mode, claim and finish in every order that chance finds.
 async fn no_gated_task_is_done_while_the_mode_flips(field: &Field) {
-    let count = rounds(FLIPPED) as usize;
+    let count = rounds(FLIPPED);
     let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let mut running = JoinSet::new();
     for n in 0..2 {

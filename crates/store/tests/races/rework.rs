@@ -10,9 +10,9 @@ use tokio::task::JoinSet;
 use crate::field::Field;
 
 /// Rejections that are reworked, when nobody asks for more.
-const ROUNDS: u32 = 100;
+const ROUNDS: usize = 100;
 /// Reworked at the same time.
-const AT_ONCE: u32 = 20;
+const AT_ONCE: usize = 20;
 
 /// Reject, retry and complete; then approve through the rejected approval and the rejected task, by
 /// several clients while others decide about the new work.

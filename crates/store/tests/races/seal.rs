@@ -17,9 +17,9 @@ use tokio::task::JoinSet;
 use crate::field::Field;
 
 /// Attempts, when nobody asks for more.
-const ATTEMPTS: u32 = 400;
+const ATTEMPTS: usize = 400;
 /// Attempts at the same time.
-const AT_ONCE: u32 = 40;
+const AT_ONCE: usize = 40;
 /// Log entries and files of each.
 const UPLOADS: i64 = 4;
 /// Ends of each, of which one counts.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use test_support::{Engine, canonical};
+use test_support::{Engine, canonical, rounds};
 
 use crate::attempt::{Attempt, base64};
 use crate::world::{World, of_task, send};
@@ -24,11 +24,6 @@ crate::on_both_engines! {
 const STRINGS: usize = 100;
 /// How many attempts, unless `cargo xtask torture` says how many.
 const ATTEMPTS: usize = 20;
-
-fn rounds(few: usize) -> usize {
-    let rounds = std::env::var("TORTURE_ROUNDS").ok();
-    rounds.map_or(few, |rounds| rounds.parse().expect("a number"))
-}
 
 /// A small generator of numbers; the same ones at every run.
 struct Numbers(u64);
