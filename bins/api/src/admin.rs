@@ -1,6 +1,7 @@
 //! Administration on the database itself, also beside a running server.
 
 use std::io::Read;
+use std::path::Path;
 
 use approval_core::{Digest, KeyRequest};
 use store::url::DatabaseUrl;
@@ -80,10 +81,8 @@ pub(crate) fn create_key(options: &CreateKey) -> Result<(), Failure> {
 
 /// Administration never changes the schema: that is the migration tool's.
 pub(crate) fn admin(url: DatabaseUrl) -> Result<Admin, Failure> {
-    if let DatabaseUrl::Sqlite(path) = &url
-        && !path.exists()
-    {
-        return Err(format!("there is no database {}", path.display()).into());
+    if let DatabaseUrl::Sqlite(path) = &url {
+        must_exist(path)?;
     }
     let pending = migrations::pending(&url)?;
     if pending.is_empty() {
@@ -94,6 +93,15 @@ pub(crate) fn admin(url: DatabaseUrl) -> Result<Admin, Failure> {
             pending.join(", ")
         )
         .into())
+    }
+}
+
+/// Administration makes no database: a file that is missing is a wrong path.
+pub(crate) fn must_exist(database: &Path) -> Result<(), Failure> {
+    if database.exists() {
+        Ok(())
+    } else {
+        Err(format!("there is no database {}", database.display()).into())
     }
 }
 

@@ -136,6 +136,43 @@ fn check(mut input: impl BufRead, options: &AuditVerify) -> io::Result<AuditVerd
     Ok(verifier.finish())
 }
 
+/// Checks the log and the approvals of an account where they are, as [`verify`] does an exported file.
+pub(crate) fn check_account(admin: &Admin, account: AccountId) -> Result<AuditVerdict, Failure> {
+    let mut lines = Lines {
+        verifier: AuditVerifier::new(&[]),
+        number: 0,
+        begun: Vec::new(),
+    };
+    write_export(admin, account, &mut lines)?;
+    Ok(lines.verifier.finish())
+}
+
+/// Checks what is written to it, line by line.
+struct Lines {
+    verifier: AuditVerifier,
+    number: u64,
+    /// What was written of the next line.
+    begun: Vec<u8>,
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.begun.extend_from_slice(part);
+            if let Some(line) = self.begun.strip_suffix(b"\n") {
+                self.number += 1;
+                check_line(&mut self.verifier, self.number, line);
+                self.begun.clear();
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn check_line(verifier: &mut AuditVerifier, number: u64, line: &[u8]) {
     match audit_lines::read(line) {
         Ok(Line::Header(account)) => verifier.header(number, account),

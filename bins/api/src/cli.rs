@@ -56,6 +56,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: AuditAction,
     },
+    /// Copy the SQLite database into a file, also beside a running server
+    Backup(Backup),
     /// Print the OpenAPI document of this server
     Openapi,
 }
@@ -373,4 +375,13 @@ pub(crate) struct AuditHeadOptions {
     /// Id or name of the account; the first one when absent
     #[arg(long)]
     pub account: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Backup {
+    #[command(flatten)]
+    pub database: AdminDatabase,
+
+    /// A file that does not exist yet; it is there whole or not at all
+    pub file: PathBuf,
 }

@@ -4,6 +4,7 @@
 mod admin;
 mod audit;
 mod audit_lines;
+mod backup;
 mod cli;
 mod listen;
 mod quick_start;
@@ -46,6 +47,7 @@ pub fn main() -> ExitCode {
             AuditAction::Head(options) => audit::head(&options),
             AuditAction::Verify(options) => return audit::verify(&options),
         },
+        Some(Command::Backup(options)) => backup::run(&options),
         Some(Command::Openapi) => print_openapi(),
     };
     match done {

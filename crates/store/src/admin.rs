@@ -2,6 +2,8 @@
 //!
 //! The same commands through the same code as a server, as a batch of one.
 
+use std::path::PathBuf;
+
 use approval_core::{AccountId, Principal};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
 use uuid::Uuid;
@@ -68,6 +70,8 @@ impl From<ReadError> for AdminError {
 pub struct Admin {
     url: DatabaseUrl,
     clock: Clock,
+    /// How it reads.
+    reader: Role,
 }
 
 impl Admin {
@@ -76,12 +80,26 @@ impl Admin {
         Self {
             url,
             clock: Clock::start(),
+            reader: Role::Reader,
+        }
+    }
+
+    /// The same for a finished copy, which can only be read.
+    pub(crate) fn of_copy(path: PathBuf) -> Self {
+        Self {
+            reader: Role::Copy,
+            ..Self::new(DatabaseUrl::Sqlite(path))
         }
     }
 
     /// Which database.
     pub(crate) fn url(&self) -> &DatabaseUrl {
         &self.url
+    }
+
+    /// A connection for queries.
+    pub(crate) fn reader(&self) -> Result<Conn, ConnectError> {
+        Conn::open(&self.url, self.reader)
     }
 
     /// Creates an account and the `system` principal in it.
@@ -114,7 +132,7 @@ impl Admin {
     /// # Errors
     /// [`AdminError::NoAccount`].
     pub fn account(&self, wanted: Option<&str>) -> Result<AccountId, AdminError> {
-        let mut conn = Conn::open(&self.url, Role::Reader)?;
+        let mut conn = self.reader()?;
         let id: Option<String> = on_db!(&mut conn, |c| {
             let mut query = accounts::table
                 .order(accounts::id)
@@ -130,6 +148,21 @@ impl Admin {
         .map_err(Fault::from)?;
         let id = id.ok_or_else(|| AdminError::NoAccount(wanted.unwrap_or("yet").to_owned()))?;
         Ok(stored(&id)?)
+    }
+
+    /// Every account, oldest first.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub fn accounts(&self) -> Result<Vec<AccountId>, AdminError> {
+        let mut conn = self.reader()?;
+        let ids: Vec<String> = on_db!(&mut conn, |c| accounts::table
+            .order(accounts::id)
+            .select(accounts::id)
+            .load(c))
+        .map_err(Fault::from)?;
+        let ids: Result<_, Fault> = ids.iter().map(|id| stored(id)).collect();
+        Ok(ids?)
     }
 
     /// Runs a command as the server itself, beside whatever else runs.
@@ -161,7 +194,7 @@ impl Admin {
         &self,
         read: impl FnOnce(&mut Reads<'_>) -> Result<T, ReadError>,
     ) -> Result<T, AdminError> {
-        let mut conn = Conn::open(&self.url, Role::Reader)?;
+        let mut conn = self.reader()?;
         Ok(read(&mut Reads::new(&mut conn, self.clock))?)
     }
 }

@@ -34,7 +34,7 @@ impl Admin {
     /// # Errors
     /// [`AdminError`].
     pub fn audit_head(&self, account: AccountId) -> Result<AuditHead, AdminError> {
-        let mut conn = Conn::open(self.url(), Role::Reader)?;
+        let mut conn = self.reader()?;
         Ok(head(&mut conn, account)?)
     }
 
@@ -51,12 +51,11 @@ impl Admin {
     ) -> Result<AuditHead, E> {
         // PostgreSQL ends a reader that is idle in its transaction for 5 s, as one behind a slow
         // pipe is; the snapshot itself is read only there.
-        let role = match self.url() {
-            DatabaseUrl::Sqlite(_) => Role::Reader,
-            DatabaseUrl::Postgres(_) => Role::Admin,
+        let conn = match self.url() {
+            DatabaseUrl::Sqlite(_) => self.reader(),
+            DatabaseUrl::Postgres(_) => Conn::open(self.url(), Role::Admin),
         };
-        let mut conn = Conn::open(self.url(), role).map_err(AdminError::from)?;
-        let conn = &mut conn;
+        let conn = &mut conn.map_err(AdminError::from)?;
         dialect::begin_snapshot(conn).map_err(database)?;
         let head = head(conn, account).map_err(AdminError::from)?;
         let mut after = 0;

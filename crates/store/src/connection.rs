@@ -5,12 +5,15 @@
 //! blocking pool, never from an async task, where the wrapper panics.
 
 use std::future::Future;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, SqliteConnection};
+use diesel::dsl::sql;
+use diesel::sql_types::Text;
+use diesel::{Connection, RunQueryDsl, SqliteConnection};
 use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::{AsyncConnectionWrapper, BlockOn};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -90,6 +93,9 @@ pub enum Role {
     Reader,
     /// Migrations, locks and notifications: no limit but 10 s for a lock.
     Admin,
+    /// A finished copy of a SQLite database, which nobody writes: it is only read, without locks, and no
+    /// file is made beside it. On PostgreSQL the same as [`Role::Reader`].
+    Copy,
 }
 
 /// Why no connection could be made. The text names the database without its password.
@@ -121,6 +127,7 @@ impl Conn {
     /// [`ConnectError`] when the file or the server cannot be reached.
     pub fn open(url: &DatabaseUrl, role: Role) -> Result<Self, ConnectError> {
         match url {
+            DatabaseUrl::Sqlite(path) if role == Role::Copy => open_copy(path).map(Self::Sqlite),
             DatabaseUrl::Sqlite(path) => {
                 let mut conn = connect_sqlite(path)?;
                 if role == Role::Reader {
@@ -140,14 +147,23 @@ impl Conn {
 /// WAL with `synchronous = FULL`: an acknowledged commit survives a power cut (NORMAL lost some in
 /// 12 of 30). `recursive_triggers` makes INSERT OR REPLACE fire the triggers that forbid it. The
 /// write-ahead log is folded back every 1,000 pages, which keeps the slowest batches short. Another
-/// process's write is waited for 5 s.
+/// process's write is waited for 5 s. No page is mapped into memory: an I/O error there would be a
+/// signal and not an error, and a stray write of the process would reach the file.
 pub const SQLITE_PRAGMAS: &str = "\
     PRAGMA busy_timeout = 5000;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;
     PRAGMA recursive_triggers = ON;
-    PRAGMA wal_autocheckpoint = 1000;";
+    PRAGMA wal_autocheckpoint = 1000;
+    PRAGMA mmap_size = 0;";
+
+/// The oldest SQLite that is accepted. Before it a commit could be lost from the write-ahead log when
+/// another connection began it anew at the same moment (<https://www.sqlite.org/wal.html#walresetbug>).
+const OLDEST_SQLITE: Version = (3, 51, 3);
+
+/// Major, minor and patch.
+type Version = (u32, u32, u32);
 
 /// Opens a SQLite database with [`SQLITE_PRAGMAS`], creating a missing file (not its directory).
 ///
@@ -166,6 +182,7 @@ pub fn connect_sqlite(path: &Path) -> Result<SqliteConnection, ConnectError> {
     };
     let mut conn = SqliteConnection::establish(&name)
         .map_err(|error| ConnectError::new(&database(), &error))?;
+    refuse_old_sqlite(&mut conn).map_err(|reason| ConnectError::new(&database(), &reason))?;
     conn.batch_execute(SQLITE_PRAGMAS)
         .map_err(|error| ConnectError::new(&database(), &error))?;
     if Mistake::SyncNormal.made() {
@@ -173,6 +190,56 @@ pub fn connect_sqlite(path: &Path) -> Result<SqliteConnection, ConnectError> {
             .map_err(|error| ConnectError::new(&database(), &error))?;
     }
     Ok(conn)
+}
+
+/// Opens a finished copy as a file that nobody changes. Nothing is set that would: a copy is not in WAL
+/// mode, and stays so.
+fn open_copy(path: &Path) -> Result<SqliteConnection, ConnectError> {
+    let database = || format!("copy {}", path.display());
+    let mut conn = SqliteConnection::establish(&immutable_uri(path))
+        .map_err(|error| ConnectError::new(&database(), &error))?;
+    refuse_old_sqlite(&mut conn).map_err(|reason| ConnectError::new(&database(), &reason))?;
+    Ok(conn)
+}
+
+/// A file as a URI with the options that SQLite needs to take no lock on it.
+fn immutable_uri(path: &Path) -> String {
+    // without "//" the path may be relative
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-".contains(byte) {
+            uri.push(char::from(*byte));
+        } else {
+            uri.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    uri + "?mode=ro&immutable=1"
+}
+
+/// Refuses a program that was linked with another SQLite than the one it brings.
+fn refuse_old_sqlite(conn: &mut SqliteConnection) -> Result<(), String> {
+    let version: String = sql::<Text>("SELECT sqlite_version()")
+        .get_result(conn)
+        .map_err(|error| error.to_string())?;
+    let linked = if Mistake::OldSqlite.made() {
+        "3.51.2"
+    } else {
+        &version
+    };
+    if parse_version(linked).is_some_and(|version| version >= OLDEST_SQLITE) {
+        return Ok(());
+    }
+    let (major, minor, patch) = OLDEST_SQLITE;
+    Err(format!(
+        "this program was linked with SQLite {linked}, which can lose commits; it needs \
+         {major}.{minor}.{patch} or newer"
+    ))
+}
+
+fn parse_version(text: &str) -> Option<Version> {
+    let mut parts = text.split('.').map(|part| part.parse().ok());
+    let version = (parts.next()??, parts.next()??, parts.next()??);
+    parts.next().is_none().then_some(version)
 }
 
 /// Opens a PostgreSQL connection without TLS (a URL that demands it has been refused by
@@ -247,7 +314,7 @@ fn settings(role: Role) -> &'static str {
              SET tcp_keepalives_count = 3;
              SET tcp_user_timeout = '15s';"
         }
-        Role::Reader => {
+        Role::Reader | Role::Copy => {
             "SET default_transaction_read_only = on;
              SET idle_in_transaction_session_timeout = '5s';
              SET statement_timeout = '30s';"
@@ -264,9 +331,7 @@ fn settings(role: Role) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use diesel::RunQueryDsl;
-    use diesel::dsl::sql;
-    use diesel::sql_types::{BigInt, Text};
+    use diesel::sql_types::BigInt;
 
     use super::*;
 
@@ -289,6 +354,61 @@ mod tests {
         assert_eq!(pragma(&mut conn, "recursive_triggers"), 1);
         assert_eq!(pragma(&mut conn, "busy_timeout"), 5_000);
         assert_eq!(pragma(&mut conn, "wal_autocheckpoint"), 1_000);
+        assert_eq!(pragma(&mut conn, "mmap_size"), 0);
+    }
+
+    diesel::define_sql_function! {
+        /// In a test's connection it takes the place of SQLite's own.
+        fn sqlite_version() -> Text;
+    }
+
+    #[test]
+    fn an_old_sqlite_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        for (version, accepted) in [
+            ("3.7.17", false),
+            ("3.50.4", false),
+            ("3.51.2", false),
+            ("3.51.3", true),
+            ("3.51.10", true),
+            ("3.52.0", true),
+            ("4.0.0", true),
+            ("3.53", false),
+            ("3.53.2.1", false),
+            ("new", false),
+            ("", false),
+        ] {
+            let mut conn = connect_sqlite(&directory.path().join("a.db")).unwrap();
+            sqlite_version_utils::register_impl(&mut conn, move || version.to_owned()).unwrap();
+            let refused = refuse_old_sqlite(&mut conn);
+            assert_eq!(refused.is_ok(), accepted, "{version}: {refused:?}");
+            if let Err(message) = refused {
+                assert!(
+                    message.contains(version) && message.contains("3.51.3"),
+                    "{message}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_copy_is_opened_whatever_its_name_and_stays_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a?b#c%41 ü.db");
+        let mut conn =
+            SqliteConnection::establish(directory.path().join("plain.db").to_str().unwrap())
+                .unwrap();
+        conn.batch_execute("CREATE TABLE t (x); INSERT INTO t VALUES (1)")
+            .unwrap();
+        drop(conn);
+        std::fs::rename(directory.path().join("plain.db"), &path).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let mut copy = open_copy(&path).unwrap();
+        assert_eq!(pragma(&mut copy, "application_id"), 0);
+        let written = copy.batch_execute("INSERT INTO t VALUES (2)");
+        assert!(written.unwrap_err().to_string().contains("readonly"));
+        let names = std::fs::read_dir(directory.path()).unwrap().count();
+        assert_eq!((names, std::fs::read(&path).unwrap()), (1, before));
     }
 
     #[test]

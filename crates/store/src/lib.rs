@@ -11,6 +11,7 @@ pub mod url;
 
 mod admin;
 mod audit;
+mod backup;
 mod clock;
 mod command;
 mod dialect;
@@ -31,6 +32,7 @@ mod writer;
 
 pub use admin::{Admin, AdminError};
 pub use audit::ExportedApproval;
+pub use backup::{BackupError, Snapshot};
 pub use command::{
     ActingSession, Answered, Change, Command, DecisionTarget, EndSessions, FileUpload, Idempotency,
     Leased, LogUpload, Login, Request, SubmitError, Sweep, UploadedPart,

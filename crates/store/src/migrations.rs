@@ -18,6 +18,7 @@ use diesel::{Connection, RunQueryDsl, SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use crate::connection::{Conn, ConnectError, PgConn, Role, on_db};
+use crate::sabotage::Mistake;
 use crate::url::DatabaseUrl;
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
@@ -100,8 +101,20 @@ pub fn status(url: &DatabaseUrl) -> Result<Vec<MigrationStatus>, MigrationError>
     Ok(compare(&known, &applied))
 }
 
-/// Applies what is pending, oldest first, each migration in a transaction of its own, and returns
-/// the names. The caller holds the lock.
+/// Whether a database has a migration of this build: whether it is one of ours at all.
+///
+/// # Errors
+/// [`MigrationError::History`].
+pub(crate) fn is_ours(conn: &mut Conn) -> Result<bool, MigrationError> {
+    let applied = on_db!(conn, |c| applied_versions(c)).map_err(MigrationError::History)?;
+    // both engines bring the same
+    let known = known_migrations::<SqliteConnection>();
+    Ok(known.iter().any(|(version, _)| applied.contains(version)))
+}
+
+/// Applies what is pending, oldest first, and returns the names. Each migration and its row in the
+/// table of versions are one transaction, in which it is looked once more whether it is still pending.
+/// The caller holds the lock.
 ///
 /// # Errors
 /// [`MigrationError::Failed`] names the migration that was rolled back.
@@ -123,7 +136,7 @@ pub fn revert(url: &DatabaseUrl) -> Result<String, MigrationError> {
 type StepError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What differs between the engines when their schema changes.
-trait Engine: MigrationHarness<Self::Db> + SimpleConnection + Sized {
+trait Engine: MigrationHarness<Self::Db> + Connection<Backend = Self::Db> + 'static {
     type Db: Backend;
 
     /// The migrations embedded for this engine.
@@ -133,12 +146,17 @@ trait Engine: MigrationHarness<Self::Db> + SimpleConnection + Sized {
     /// own way creates the table, which `status` must not.
     fn recorded_versions(&mut self) -> diesel::QueryResult<Vec<String>>;
 
-    /// Runs one step so that it happens whole or not at all.
-    fn atomically(
+    /// Runs one step so that it happens whole or not at all, and alone: of two at the same time the
+    /// second sees what the first has done.
+    fn atomically<T>(
         &mut self,
-        step: impl FnOnce(&mut Self) -> Result<(), StepError>,
-    ) -> Result<(), StepError>;
+        step: impl FnOnce(&mut Self) -> Result<T, StepError>,
+    ) -> Result<T, StepError>;
 }
+
+/// The number of the advisory lock of one migration, any fixed one but that of
+/// [`ServerLock`](crate::server_lock::ServerLock).
+const MIGRATION_KEY: i64 = i64::from_be_bytes(*b"cntrmigr");
 
 const VERSIONS: &str = "SELECT version FROM __diesel_schema_migrations ORDER BY version";
 
@@ -164,18 +182,18 @@ impl Engine for SqliteConnection {
     /// SQLite changes a table by building a new one and dropping the old, which only works while
     /// foreign keys are not enforced; they are checked as a whole before the commit instead. The
     /// pragma does nothing inside a transaction, hence its place.
-    fn atomically(
+    fn atomically<T>(
         &mut self,
-        step: impl FnOnce(&mut Self) -> Result<(), StepError>,
-    ) -> Result<(), StepError> {
+        step: impl FnOnce(&mut Self) -> Result<T, StepError>,
+    ) -> Result<T, StepError> {
         self.batch_execute("PRAGMA foreign_keys = OFF")?;
         let done = self.immediate_transaction(|conn| {
-            step(conn)?;
+            let done = step(conn)?;
             let dangling: Vec<String> =
                 sql::<Text>("SELECT DISTINCT \"table\" FROM pragma_foreign_key_check")
                     .load(conn)?;
             if dangling.is_empty() {
-                Ok(())
+                Ok(done)
             } else {
                 Err(format!("rows without their parent in: {}", dangling.join(", ")).into())
             }
@@ -203,11 +221,17 @@ impl Engine for PgConn {
         }
     }
 
-    fn atomically(
+    /// The lock of the migration tool is on another connection: when the tool is killed, PostgreSQL may
+    /// give that lock back while it still works on this one. The lock taken here goes with the
+    /// transaction. Another holder is waited for as long as the connection's `lock_timeout` says.
+    fn atomically<T>(
         &mut self,
-        step: impl FnOnce(&mut Self) -> Result<(), StepError>,
-    ) -> Result<(), StepError> {
-        self.transaction(step)
+        step: impl FnOnce(&mut Self) -> Result<T, StepError>,
+    ) -> Result<T, StepError> {
+        self.transaction(|conn| {
+            conn.batch_execute(&format!("SELECT pg_advisory_xact_lock({MIGRATION_KEY})"))?;
+            step(conn)
+        })
     }
 }
 
@@ -266,11 +290,29 @@ fn run_pending<C: Engine>(conn: &mut C) -> Result<Vec<String>, MigrationError> {
     let mut done = Vec::with_capacity(pending.len());
     for migration in pending {
         let name = migration.name().to_string();
-        conn.atomically(|conn| conn.run_migration(migration.as_ref()).map(drop))
-            .map_err(|error| failed(&name, error.as_ref()))?;
-        done.push(name);
+        if apply(conn, migration.as_ref()).map_err(|error| failed(&name, error.as_ref()))? {
+            done.push(name);
+        }
     }
     Ok(done)
+}
+
+/// Applies one migration; `false` when somebody else has done so meanwhile.
+fn apply<C: Engine>(conn: &mut C, migration: &dyn Migration<C::Db>) -> Result<bool, StepError> {
+    if Mistake::MigrationByHalves.made() {
+        migration.run(conn)?;
+        let record = "INSERT INTO __diesel_schema_migrations (version) VALUES";
+        let version = version(migration);
+        conn.batch_execute(&format!("{record} ('{version}')"))?;
+        return Ok(true);
+    }
+    conn.atomically(|conn| {
+        if applied_versions(conn)?.contains(&version(migration)) {
+            return Ok(false);
+        }
+        conn.run_migration(migration)?;
+        Ok(true)
+    })
 }
 
 fn revert_newest<C: Engine>(conn: &mut C) -> Result<String, MigrationError> {
