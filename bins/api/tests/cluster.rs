@@ -151,7 +151,7 @@ impl Drop for Cluster {
 }
 
 /// The folder of PostgreSQL's server programs; Debian keeps them out of `PATH`.
-fn binaries() -> Option<PathBuf> {
+pub fn binaries() -> Option<PathBuf> {
     let configured = program("pg_config").arg("--bindir").output().ok();
     let configured = configured.map(|output| {
         let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();

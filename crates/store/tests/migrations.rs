@@ -30,47 +30,15 @@ fn both_engines_have_the_same_names_and_every_migration_is_embedded() {
     assert_eq!(migrations::pending(&url(&TestDb::sqlite())).unwrap(), names);
 }
 
-/// Everything the schema consists of, as text: the catalogue's own definitions, without diesel's
-/// table.
-fn dump(db: &TestDb) -> Vec<Vec<Option<String>>> {
-    let queries: &[&str] = match db.engine() {
-        Engine::Sqlite => &["SELECT type, name, tbl_name, sql FROM sqlite_master
-             WHERE tbl_name <> '__diesel_schema_migrations' ORDER BY 1, 2"],
-        Engine::Postgres => &[
-            // by their order: the number of a dropped column is not given again
-            "SELECT c.relname, c.relkind, row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum), a.attname, format_type(a.atttypid, a.atttypmod),
-                    a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attidentity, a.attgenerated
-             FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-             LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-             WHERE c.relnamespace = 'public'::regnamespace AND NOT a.attisdropped
-               AND c.relname NOT LIKE '\\_\\_diesel%' ORDER BY 1, 3",
-            "SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint
-             WHERE connamespace = 'public'::regnamespace
-               AND conrelid::regclass::text NOT LIKE '\\_\\_diesel%' ORDER BY 1, 2",
-            "SELECT indexdef FROM pg_indexes
-             WHERE schemaname = 'public' AND tablename NOT LIKE '\\_\\_diesel%' ORDER BY 1",
-            "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1",
-            "SELECT pg_get_functiondef(oid) FROM pg_proc
-             WHERE pronamespace = 'public'::regnamespace ORDER BY 1",
-            "SELECT typname FROM pg_type
-             WHERE typnamespace = 'public'::regnamespace AND typtype IN ('e', 'd') ORDER BY 1",
-        ],
-    };
-    queries
-        .iter()
-        .flat_map(|query| db.query(query).unwrap())
-        .collect()
-}
-
 /// Undoes the newest `depth` migrations and applies them again, for every depth.
 fn up_down_up(engine: Engine) {
     let Some(db) = TestDb::empty(engine) else {
         return;
     };
     let url = url(&db);
-    let empty = dump(&db);
+    let empty = db.schema();
     let all = migrations::run(&url).unwrap();
-    let full = dump(&db);
+    let full = db.schema();
     assert_ne!(full, empty);
     for depth in 1..=all.len() {
         let reverted: Vec<String> = (0..depth)
@@ -79,10 +47,10 @@ fn up_down_up(engine: Engine) {
         let newest_first: Vec<String> = all.iter().rev().take(depth).cloned().collect();
         assert_eq!(reverted, newest_first);
         if depth == all.len() {
-            assert_eq!(dump(&db), empty, "something survives the last down.sql");
+            assert_eq!(db.schema(), empty, "something survives the last down.sql");
         }
         assert_eq!(migrations::run(&url).unwrap(), all[all.len() - depth..]);
-        assert_eq!(dump(&db), full, "down and up again changes the schema");
+        assert_eq!(db.schema(), full, "down and up again changes the schema");
     }
 }
 
@@ -158,7 +126,7 @@ fn a_failed_migration_leaves_nothing_behind() {
         let names = directories("sqlite");
         db.execute("CREATE TABLE idempotency (mine INTEGER)")
             .unwrap();
-        let before = dump(&db);
+        let before = db.schema();
         match migrations::run(&url(&db)) {
             Err(MigrationError::Failed { name, reason }) => {
                 assert_eq!(name, names[0]);
@@ -166,7 +134,7 @@ fn a_failed_migration_leaves_nothing_behind() {
             }
             other => panic!("{other:?}"),
         }
-        assert_eq!(dump(&db), before);
+        assert_eq!(db.schema(), before);
         assert_eq!(migrations::pending(&url(&db)).unwrap(), names);
     }
 }

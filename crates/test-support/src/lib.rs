@@ -10,7 +10,7 @@ mod site;
 
 pub use activity::check_chain;
 pub use canonical::canonical;
-pub use db::{Engine, TestDb, migrate};
+pub use db::{Engine, Rows, TestDb, migrate};
 pub use rounds::rounds;
 pub use site::{Runner, Site, Work, claim, log_entry, task};
 

@@ -1,9 +1,11 @@
 //! Temporary databases of both kinds: each test has its own, removed when the test ends.
 
 mod postgres;
+mod schema;
 mod sqlite;
 
 use std::fmt;
+use std::path::Path;
 
 use postgres::PostgresDb;
 use sqlite::SqliteDb;
@@ -34,7 +36,7 @@ enum Kind {
 }
 
 /// Rows of a query; `None` is NULL.
-type Rows = Vec<Vec<Option<String>>>;
+pub type Rows = Vec<Vec<Option<String>>>;
 
 impl TestDb {
     /// An empty SQLite database; the file appears with the first connection.
@@ -45,6 +47,11 @@ impl TestDb {
     /// A SQLite database with every migration applied.
     pub fn migrated_sqlite() -> Self {
         Self(Kind::Sqlite(SqliteDb::migrated()))
+    }
+
+    /// A SQLite database that is restored from a backup: the file is put where it belongs.
+    pub fn restored_sqlite(backup: &Path) -> Self {
+        Self(Kind::Sqlite(SqliteDb::restored(backup)))
     }
 
     /// An empty PostgreSQL database.

@@ -38,6 +38,12 @@ impl SqliteDb {
         db
     }
 
+    pub(super) fn restored(backup: &Path) -> Self {
+        let db = Self::empty();
+        std::fs::copy(backup, &db.path).expect("a copy of the backup");
+        db
+    }
+
     pub(super) fn url(&self) -> &str {
         &self.url
     }
