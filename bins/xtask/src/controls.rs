@@ -56,10 +56,13 @@ const CONTROLS: &[Control] = controls! {
     "answers-forgotten" "F5": "store" "conformance" "idempotency";
     "answer-before-commit" "F6": "api" "programs" "a_killed_server_has_kept_every_word";
     "sync-normal" "F6": "api" "programs" "io_errors::every_decision_was_synced";
+    "backup-by-copy" "F6": "api" "programs" "a_backup_under_load_is_one_moment";
+    "migration-by-halves" "F6": "api" "programs" "a_killed_migration_is_whole_or_undone";
     "sync-normal" "F7": "api" "programs" "power_cut::sqlite";
     "answers-forgotten" "F5": "api" "programs" "lost_replies";
     "upload-without-lease" "F8": "store" "conformance" "nothing_is_taken_without_the_current_lease";
     "upload-after-seal" "F8": "store" "conformance" "runner";
+    "old-sqlite" "F10": "api" "programs" "the_sqlite_that_the_programs_bring";
     "cross-site" "F10": "web" "http" "origin";
     "unbound-sessions" "F10": "web" "http" "bound";
     "log-after-commit" "F12": "api" "programs" "what_cannot_be_logged_does_not_happen";
@@ -89,6 +92,9 @@ pub fn check(shell: &Shell, cluster: Option<&Cluster>, filter: &str) -> Result<(
             .filter(|control| control.mistake.contains(filter))
     };
     let mut packages: Vec<_> = chosen().map(|control| control.package).collect();
+    if packages.contains(&"api") {
+        packages.push("migrate"); // which its tests start
+    }
     packages.sort_unstable();
     packages.dedup();
     let mut build = sabotaged(shell, ["test", "--no-run", "--tests", "--bins"]);

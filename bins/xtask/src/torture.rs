@@ -22,6 +22,8 @@ pub struct Options {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Name {
+    /// Databases that are restored from a backup under load, and backups that are killed
+    Backup,
     /// Runners that are killed, stopped beyond their lease, and cut off while they work
     Desktop,
     /// Servers that are killed while clients write
@@ -30,6 +32,8 @@ enum Name {
     PowerCut,
     /// Disks that report errors when they are synced or written
     IoErrors,
+    /// Migrations that are killed
+    Migrations,
     /// A PostgreSQL that crashes, and connections to it that are killed
     Postgres,
     /// Decisions whose replies are lost after the commit
@@ -46,6 +50,11 @@ impl Name {
     /// The package whose test it is, and the test.
     const fn test(self) -> [&'static str; 2] {
         match self {
+            Self::Backup => [
+                "api",
+                "test(/^(restores|backup)::/) & test(/under_load|killed/)",
+            ],
+            Self::Migrations => ["api", "test(/^migration_kills::/)"],
             Self::Kills => ["api", "test(/^crash::/)"],
             Self::PowerCut => ["api", "test(/^power_cut::/)"],
             Self::IoErrors => ["api", "test(/^io_errors::/)"],
