@@ -139,6 +139,37 @@ fn a_failed_migration_leaves_nothing_behind() {
     }
 }
 
+/// Without the lock of the tool, as when PostgreSQL still works for one that was killed.
+#[test]
+fn of_many_runs_at_the_same_time_each_migration_is_applied_by_one() {
+    for engine in Engine::ALL {
+        let Some(db) = TestDb::migrated(engine) else {
+            continue;
+        };
+        let (url, full) = (url(&db), db.schema());
+        for _ in 0..5 {
+            let mut reverted = Vec::new();
+            while migrations::pending(&url).unwrap().len() < directories("sqlite").len() - 1 {
+                reverted.insert(0, migrations::revert(&url).unwrap());
+            }
+            let start = std::sync::Barrier::new(4);
+            let mut applied: Vec<String> = std::thread::scope(|threads| {
+                let runs = [(); 4].map(|()| {
+                    threads.spawn(|| {
+                        start.wait();
+                        migrations::run(&url).unwrap()
+                    })
+                });
+                let done = runs.into_iter().flat_map(|run| run.join().unwrap());
+                done.collect()
+            });
+            applied.sort();
+            assert_eq!(applied, reverted, "{engine:?}");
+            assert_eq!(db.schema(), full);
+        }
+    }
+}
+
 #[test]
 fn servers_share_a_postgres_database_and_keep_migrations_out() {
     let Some(db) = TestDb::postgres() else {
