@@ -28,15 +28,17 @@ pub(crate) fn run(options: &Backup) -> Result<(), Failure> {
     let snapshot = Snapshot::take(&database, &options.file)?;
     let heads = heads_of_whole_logs(&snapshot)?;
     let bytes = snapshot.publish()?;
-    println!("{}\t{bytes}{heads}", options.file.display());
+    let mut line = vec![options.file.display().to_string(), bytes.to_string()];
+    line.extend(heads);
+    println!("{}", line.join("\t"));
     Ok(())
 }
 
-/// Where the log of each account of a copy ends, as `\tACCOUNT=SEQ:HASH`; a failure when one of them is
+/// Where the log of each account of a copy ends, as `ACCOUNT=SEQ:HASH`; a failure when one of them is
 /// not as the server wrote it.
-fn heads_of_whole_logs(snapshot: &Snapshot) -> Result<String, Failure> {
+fn heads_of_whole_logs(snapshot: &Snapshot) -> Result<Vec<String>, Failure> {
     let admin = snapshot.admin();
-    let mut heads = String::new();
+    let mut heads = Vec::new();
     for account in admin.accounts()? {
         let verdict = audit::check_account(&admin, account)?;
         if let Some(finding) = verdict.findings.first() {
@@ -46,7 +48,7 @@ fn heads_of_whole_logs(snapshot: &Snapshot) -> Result<String, Failure> {
             )
             .into());
         }
-        heads.push_str(&format!("\t{account}={}", verdict.head));
+        heads.push(format!("{account}={}", verdict.head));
     }
     Ok(heads)
 }

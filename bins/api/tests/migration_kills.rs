@@ -34,13 +34,13 @@ fn migrated(db: &TestDb, action: &str) -> String {
 /// How many migrations the tool calls applied: always the first ones.
 #[track_caller]
 fn applied(db: &TestDb) -> usize {
-    let status = migrated(db, "status");
-    let states: Vec<bool> = status
+    let said = migrated(db, "status");
+    let states: Vec<bool> = said
         .lines()
         .map(|line| line.ends_with("  applied"))
         .collect();
     let applied = states.iter().filter(|applied| **applied).count();
-    assert!(states[..applied].iter().all(|applied| *applied), "{status}");
+    assert!(states[..applied].iter().all(|applied| *applied), "{said}");
     applied
 }
 

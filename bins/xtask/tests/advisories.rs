@@ -1,4 +1,4 @@
-//! What is in Cargo.lock is newer than what has a published security advisory. The RustSec database
+//! What is in Cargo.lock is newer than what has a published security advisory. The `RustSec` database
 //! cannot be fetched where continuous integration runs (deny.toml), so the advisories about our crates
 //! stand here, with the first release that none of them is about.
 //!

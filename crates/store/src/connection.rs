@@ -204,16 +204,16 @@ fn open_copy(path: &Path) -> Result<SqliteConnection, ConnectError> {
 
 /// A file as a URI with the options that SQLite needs to take no lock on it.
 fn immutable_uri(path: &Path) -> String {
-    // without "//" the path may be relative
-    let mut uri = "file:".to_owned();
-    for byte in path.as_os_str().as_bytes() {
+    let bytes = path.as_os_str().as_bytes().iter();
+    let escaped = bytes.map(|byte| {
         if byte.is_ascii_alphanumeric() || b"/._-".contains(byte) {
-            uri.push(char::from(*byte));
+            char::from(*byte).to_string()
         } else {
-            uri.push_str(&format!("%{byte:02X}"));
+            format!("%{byte:02X}")
         }
-    }
-    uri + "?mode=ro&immutable=1"
+    });
+    // without "//" in front the path may be relative
+    format!("file:{}?mode=ro&immutable=1", escaped.collect::<String>())
 }
 
 /// Refuses a program that was linked with another SQLite than the one it brings.
@@ -379,7 +379,7 @@ mod tests {
             ("", false),
         ] {
             let mut conn = connect_sqlite(&directory.path().join("a.db")).unwrap();
-            sqlite_version_utils::register_impl(&mut conn, move || version.to_owned()).unwrap();
+            sqlite_version_utils::register_impl(&conn, move || version.to_owned()).unwrap();
             let refused = refuse_old_sqlite(&mut conn);
             assert_eq!(refused.is_ok(), accepted, "{version}: {refused:?}");
             if let Err(message) = refused {
