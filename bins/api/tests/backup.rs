@@ -13,8 +13,9 @@ use tempfile::TempDir;
 use test_support::server::{Process, beside, program};
 use test_support::{TestDb, rounds};
 
-use crate::audit::head;
-use crate::site::{API, administer, owner_key, printed};
+use crate::audit::{export, head, said, verify};
+use crate::rest::{elements, text};
+use crate::site::{API, APPROVALS, Site, TASKS, administer, owner_key, printed};
 
 /// How often it is killed, when nobody asks for more.
 const KILLS: usize = 12;
@@ -148,6 +149,12 @@ fn a_backup_replaces_nothing_and_leaves_the_database_alone() {
     );
     assert!(message.contains("belongs to the database"), "{message}");
     assert_eq!(fs::read(&odd).expect("bytes"), before);
+    // and one that has such a name beside its own
+    let second = folder.path().join("second.partial");
+    fs::hard_link(&database, &second).expect("a second name");
+    let message = refused(db.url(), &folder.path().join("second"));
+    assert!(message.contains("belongs to the database"), "{message}");
+    assert_eq!(fs::read(&second).expect("bytes"), before);
 }
 
 #[test]
@@ -319,6 +326,36 @@ fn a_database_is_copied_before_an_update_and_after_going_back() {
         .execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('99991231000000')")
         .expect("a row");
     backed_up(&back_up(newer.url(), &folder.path().join("newer.db")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_takes_the_place_of_the_database_of_a_killed_server() {
+    let folder = folder();
+    let file = folder.path().join("copy.db");
+    let mut site = Site::start(TestDb::migrated_sqlite());
+    let desktop = site.desktop("machine").await;
+    desktop.tasks_in_review(&site.owner, 3).await;
+    let (_, _, heads) = backed_up(&back_up(site.db.url(), &file));
+    let tasks = desktop.tasks_in_review(&site.owner, 5).await;
+    site.server.process().kill();
+
+    // the lines of docs/operations.md, without the service manager's
+    let database = file_of(&site.db);
+    for suffix in ["-wal", "-shm"] {
+        fs::remove_file(format!("{}{suffix}", path(&database))).expect("it was killed");
+    }
+    fs::copy(&file, &database).expect("in its place");
+    assert!(heads[0].ends_with(&format!("={}", head(&site.db))));
+    site.restart();
+    let pending = site.owner.get(APPROVALS).await.is(200);
+    assert_eq!(elements(pending).len(), 3);
+    let gone = format!("{TASKS}/{}", text(&tasks[0]["id"]));
+    site.owner.get(&gone).await.refuses(404, "not-found");
+    let desktop = desktop.at(site.server.url());
+    desktop.tasks_in_review(&site.owner, 2).await;
+    let log = export(&site.db);
+    let kept = heads[0].split_once('=').expect("ACCOUNT=SEQ:HASH").1;
+    said(&verify(&log, &[kept]), 0);
 }
 
 /// The lines of docs/operations.md that begin with this program's name.

@@ -166,6 +166,9 @@ impl Partial {
         if !is_named(&handle, &path).map_err(failed)? {
             return Err(BackupError::Running(shown(&path)));
         }
+        if is_named(&handle, database).map_err(failed)? {
+            return Err(BackupError::Database(shown(&path)));
+        }
         if !is_left_over(&mut handle).map_err(failed)? {
             return Err(BackupError::InTheWay(shown(&path)));
         }
@@ -177,16 +180,14 @@ impl Partial {
             file: handle,
             renamed: false,
         };
-        partial.remove_companions();
+        partial.remove_journal();
         Ok(partial)
     }
 
     /// What SQLite kept beside a copy that was not finished.
-    fn remove_companions(&self) {
-        for suffix in COMPANIONS {
-            // there is rarely any
-            let _none = fs::remove_file(with_suffix(&self.path, suffix));
-        }
+    fn remove_journal(&self) {
+        // there is rarely one
+        let _none = fs::remove_file(with_suffix(&self.path, "-journal"));
     }
 }
 
@@ -195,7 +196,7 @@ impl Drop for Partial {
         if !self.renamed {
             // the failure to report is the one that led here
             let _stays = fs::remove_file(&self.path);
-            self.remove_companions();
+            self.remove_journal();
         }
     }
 }
@@ -212,8 +213,9 @@ fn is_left_over(file: &mut File) -> io::Result<bool> {
     Ok(begin == MAGIC || begin.iter().all(|byte| *byte == 0))
 }
 
+/// Whether an open file is the one that has this name, one of its names.
 fn is_named(file: &File, path: &Path) -> io::Result<bool> {
-    let (open, named) = (file.metadata()?, path.symlink_metadata());
+    let (open, named) = (file.metadata()?, path.metadata());
     Ok(named.is_ok_and(|named| (named.dev(), named.ino()) == (open.dev(), open.ino())))
 }
 
