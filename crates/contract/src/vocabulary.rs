@@ -34,6 +34,7 @@ macro_rules! vocabulary {
             $(
                 $(#[$variant_doc])*
                 #[serde(rename = $word)]
+                #[schema(rename = $word)]
                 $variant,
             )+
         }

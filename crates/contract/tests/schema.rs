@@ -1,6 +1,10 @@
 //! The schemas generated for `/openapi.json` say what the JSON does.
 
-use contract::{Code, CreateTask, CreatedApiKey, MissionApproval, Problem, Task, Timestamp};
+use contract::{
+    ActorKind, ApprovalKind, ApprovalReason, ApprovalStatus, Capability, Code, CreateTask,
+    CreatedApiKey, Decision, DesktopStatus, FileChange, KeyKind, LogStream, MissionApproval,
+    OnDependencyFailure, Outcome, Problem, Task, TaskStatus, TaskType, Timestamp,
+};
 use serde_json::{Value, json};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -43,4 +47,18 @@ fn names_and_texts() {
     assert_eq!(codes["enum"], Value::from(words));
     assert!(schema::<Problem>()["properties"]["type"].is_object());
     assert!(schema::<CreatedApiKey>().to_string().contains("ApiKey"));
+}
+
+#[test]
+fn the_words_of_a_vocabulary_are_those_on_the_wire() {
+    macro_rules! check {
+        ($($vocabulary:ident)+) => {$(
+            let words: Vec<Value> = $vocabulary::ALL.iter().map(|value| json!(value)).collect();
+            assert_eq!(schema::<$vocabulary>()["enum"], Value::from(words));
+        )+};
+    }
+    check! {
+        ActorKind ApprovalKind ApprovalReason ApprovalStatus Capability Decision DesktopStatus FileChange
+        KeyKind LogStream OnDependencyFailure Outcome TaskStatus TaskType
+    }
 }
