@@ -17,6 +17,7 @@ mod linked;
 mod listen;
 mod lost_replies;
 mod migration_kills;
+mod openapi;
 mod postgres_failures;
 mod power_cut;
 mod proxy;

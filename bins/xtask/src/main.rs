@@ -10,6 +10,7 @@ mod layers;
 mod mutants;
 mod openapi;
 mod postgres;
+mod schemathesis;
 mod shell;
 mod steps;
 mod test;

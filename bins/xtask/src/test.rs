@@ -9,6 +9,7 @@ use crate::browser;
 use crate::controls;
 use crate::debian;
 use crate::postgres::{self, Cluster, Purpose};
+use crate::schemathesis;
 use crate::shell::{Failure, Shell, cargo};
 use crate::steps::Steps;
 
@@ -16,7 +17,7 @@ use crate::steps::Steps;
 ///
 /// Starts a PostgreSQL server of its own in a temporary directory (installing Debian's package when
 /// it is missing and we are root), has a browser (Debian's Chromium, in the same way) and what drives it
-/// ready, and what lets disks and clocks fail, builds the programs, runs the tests and removes the server.
+/// ready, what lets disks and clocks fail, and schemathesis, builds the programs, runs the tests and removes the server.
 /// Without PostgreSQL it runs what it can, and its last line says what it skipped.
 #[derive(Args)]
 pub struct Options {
@@ -63,6 +64,7 @@ fn run_in(shell: &Shell, options: &Options, variables: &[(&str, String)]) -> Res
 
     steps.step("browser and its packages", || browser::prepare(shell))?;
     steps.step("means of failure", || debian::prepare_faults(shell))?;
+    steps.step("schemathesis", || schemathesis::prepare(shell))?;
     // Some tests start the programs of other crates, and an agent that is an example of one; cargo
     // builds them only when asked to.
     steps.step("build the programs", || {

@@ -43,7 +43,8 @@ fn installed(shell: &Shell, name: &str, version: &str) -> Result<Command, Failur
     Ok(Command::new(program))
 }
 
-fn directory(shell: &Shell) -> PathBuf {
+/// Where they are kept.
+pub fn directory(shell: &Shell) -> PathBuf {
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| shell.path("target"), PathBuf::from);
     target.join("tools")

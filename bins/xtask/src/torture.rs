@@ -42,6 +42,10 @@ enum Name {
     Model,
     /// Many who decide, claim, flip the mode and rework at the same time; a round is a task
     Races,
+    /// Calls made up from the OpenAPI document; a round is an example of each operation
+    Openapi,
+    /// Keys that are revoked while they read and stream at three servers
+    Revoked,
     /// Attempts that are uploaded to, ended and approved at the same time
     Seal,
 }
@@ -61,6 +65,8 @@ impl Name {
             Self::Postgres => ["api", "test(/^postgres_failures::/)"],
             Self::Desktop => ["api", "test(/^chaos::/)"],
             Self::LostReplies => ["api", "test(/^lost_replies::/)"],
+            Self::Openapi => ["api", "test(/^openapi::/)"],
+            Self::Revoked => ["api", "test(/^revoked::/)"],
             Self::Model => ["store", "binary(model)"],
             Self::Races => ["store", "binary(races) - test(/::what_was_sealed/)"],
             Self::Seal => ["store", "binary(races) & test(/::what_was_sealed/)"],

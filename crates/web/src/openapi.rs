@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use contract::{Code, Problem};
+use contract::{ActivityEvent, Code, Problem};
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{Object, Type};
@@ -33,6 +33,9 @@ pub fn openapi() -> OpenApi {
     components
         .schemas
         .insert(Problem::name().into_owned(), Problem::schema());
+    components
+        .schemas
+        .insert(ActivityEvent::name().into_owned(), ActivityEvent::schema());
     components
         .schemas
         .insert(Code::name().into_owned(), Code::schema());

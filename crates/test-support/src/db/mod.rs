@@ -1,5 +1,6 @@
 //! Temporary databases of both kinds: each test has its own, removed when the test ends.
 
+mod contents;
 mod postgres;
 mod schema;
 mod sqlite;

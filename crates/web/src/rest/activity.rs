@@ -1,9 +1,10 @@
 //! The log of an account: rows and stream (contract section 4).
 
-use contract::{ActivityEvent, ActivityRow};
+use contract::ActivityRow;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::StreamEvent;
 use crate::call::Call;
 use crate::live::{self, ActivityStream};
 use crate::page;
@@ -21,8 +22,10 @@ const DEFAULT_ROWS: i64 = 100;
 #[into_params(parameter_in = Query)]
 pub(crate) struct ActivityQuery {
     /// Only rows after this number; default 0, from the first.
+    #[param(minimum = 0)]
     after: Option<i64>,
     /// How many at most, 1 to 500; default 100.
+    #[param(minimum = 1, maximum = 500)]
     limit: Option<i64>,
 }
 
@@ -33,6 +36,7 @@ pub(crate) struct ActivityQuery {
 pub(crate) struct StreamQuery {
     /// Replay what came after this number. `Last-Event-ID` wins. Without either, the stream begins
     /// with what comes next.
+    #[param(minimum = 0)]
     after: Option<i64>,
 }
 
@@ -63,7 +67,7 @@ pub(crate) async fn list(call: Call, query: Query<ActivityQuery>) -> Reply {
 /// a comment comes every 15 seconds.
 #[utoipa::path(get, path = "/api/mission-control/activity/stream", tag = "activity", operation_id = "streamActivity",
     params(StreamQuery, ("Last-Event-ID" = Option<i64>, Header, description = "The number of the last event received")),
-    responses((status = 200, description = "Events without end", body = ActivityEvent, content_type = "text/event-stream")))]
+    responses((status = 200, description = "Events without end", body = StreamEvent, content_type = "text/event-stream")))]
 pub(crate) async fn stream(call: Call, query: Query<StreamQuery>) -> Reply {
     let after = last_event_id(&call.request)?.or(query.0.after);
     let after = after

@@ -28,6 +28,7 @@ pub(crate) struct ApprovalQuery {
     /// `pending` (the default), `approved`, `rejected`, `cancelled` or `all`.
     status: Option<String>,
     /// Length of a page, 1 to 1,000; absent: every one up to 1,000.
+    #[param(minimum = 1, maximum = 1_000)]
     limit: Option<i64>,
     /// From the `Link` header of the page before.
     cursor: Option<String>,
@@ -53,6 +54,7 @@ impl ApprovalQuery {
 #[into_params(parameter_in = Query)]
 pub(crate) struct WaitQuery {
     /// Seconds to wait for the decision, 0 to 60; default 0.
+    #[param(minimum = 0, maximum = 60)]
     wait: Option<i64>,
 }
 

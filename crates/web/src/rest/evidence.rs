@@ -12,6 +12,7 @@ use serde::Deserialize;
 use store::{FilePart, ReadError, Reads};
 use utoipa::IntoParams;
 
+use super::StreamEvent;
 use crate::call::Call;
 use crate::live::{self, LogStream, Topic};
 use crate::page;
@@ -29,10 +30,13 @@ const DEFAULT_LINES: i64 = 1_000;
 #[into_params(parameter_in = Query)]
 pub(crate) struct LogQuery {
     /// Only entries after this number; absent: from the first, 0.
+    #[param(minimum = -1)]
     after: Option<i64>,
     /// How many at most, 1 to 10,000; default 1,000, and all as `text/plain`.
+    #[param(minimum = 1, maximum = 10_000)]
     limit: Option<i64>,
     /// Of this attempt, from 1; absent: of the newest.
+    #[param(minimum = 1, maximum = 4_294_967_295_i64)]
     attempt: Option<i64>,
 }
 
@@ -42,8 +46,10 @@ pub(crate) struct LogQuery {
 #[into_params(parameter_in = Query)]
 pub(crate) struct LogStreamQuery {
     /// Only entries after this number. `Last-Event-ID` wins.
+    #[param(minimum = -1)]
     after: Option<i64>,
     /// Of this attempt, from 1; absent: of the newest.
+    #[param(minimum = 1, maximum = 4_294_967_295_i64)]
     attempt: Option<i64>,
 }
 
@@ -103,7 +109,7 @@ pub(crate) async fn logs(call: Call, id: Id<TaskId>, query: Query<LogQuery>) -> 
 /// The log as server-sent events while it grows; it ends with an event of the type `end`.
 #[utoipa::path(get, path = "/api/mission-control/tasks/{id}/logs/stream", tag = "evidence", operation_id = "streamLogs",
     params(("id" = String, Path), LogStreamQuery, ("Last-Event-ID" = Option<i64>, Header, description = "The number of the last entry received")),
-    responses((status = 200, description = "Entries of the log, then `event: end`", body = LogLine, content_type = "text/event-stream")))]
+    responses((status = 200, description = "Entries of the log, then `event: end`", body = StreamEvent, content_type = "text/event-stream")))]
 pub(crate) async fn log_stream(call: Call, id: Id<TaskId>, query: Query<LogStreamQuery>) -> Reply {
     let after = last_event_id(&call.request)?.or(query.0.after);
     let after = in_range("after", after, -1..=i64::MAX, -1)?;

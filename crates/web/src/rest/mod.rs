@@ -20,7 +20,7 @@ pub(crate) use health::Readiness;
 pub(crate) use uploads::{files_of, log_of, report_of};
 
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 /// Parameters of a plain list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -28,6 +28,7 @@ use utoipa::IntoParams;
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
     /// Length of a page, 1 to 200; default 50.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
     /// From the `Link` header of the page before.
     cursor: Option<String>,
@@ -52,6 +53,20 @@ pub(crate) struct LeaseToken {
     /// The token of the claim.
     #[param(rename = "x-lease-token")]
     x_lease_token: String,
+}
+
+/// An event of a stream, as the protocol of server-sent events has it.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "describes a stream for the OpenAPI document")]
+pub(crate) struct StreamEvent {
+    /// The number to come back with, as `Last-Event-ID` or `after`.
+    #[schema(required = false)]
+    id: Option<String>,
+    /// `end` in the last event of a log; absent in all others.
+    #[schema(required = false)]
+    event: Option<String>,
+    /// JSON: in the stream of the activity an `ActivityEvent`, in that of a log a `LogLine`.
+    data: String,
 }
 
 /// Most and default length of a page.

@@ -25,6 +25,7 @@ pub(crate) struct TaskQuery {
     /// Only those of this desktop.
     desktop_id: Option<String>,
     /// Length of a page, 1 to 200; default 50.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
     /// From the `Link` header of the page before.
     cursor: Option<String>,
