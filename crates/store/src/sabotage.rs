@@ -51,6 +51,14 @@ mistakes! {
     CrossSite = "cross-site",
     /// A session is believed without the secret of its origin.
     UnboundSessions = "unbound-sessions",
+    /// A bad cursor is refused with a status that the OpenAPI document does not name.
+    UndocumentedStatus = "undocumented-status",
+    /// Looking at a task runs it.
+    GetThatActs = "get-that-acts",
+    /// The headers of a request are logged, credentials included.
+    SecretInLog = "secret-in-log",
+    /// A stream goes on after its credential was revoked.
+    StreamsForEver = "streams-for-ever",
     /// The log is written in a transaction of its own, after what it records was committed.
     LogAfterCommit = "log-after-commit",
     /// A backup is a copy of the database file alone, without its write-ahead log.

@@ -11,6 +11,7 @@ use actix_web::http::header::{
 };
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _};
+use store::sabotage::Mistake;
 use tracing::Instrument as _;
 
 use crate::call::Caller;
@@ -28,6 +29,9 @@ pub(crate) async fn observe(
     let started = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();
+    if Mistake::SecretInLog.made() {
+        tracing::debug!(headers = ?request.headers(), "a request begins");
+    }
     let span = tracing::info_span!("request", request_id = %id.to_str().unwrap_or_default());
     let result = next.call(request).instrument(span.clone()).await;
     let mut response = result?;

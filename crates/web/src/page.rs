@@ -6,8 +6,10 @@ use actix_web::http::header::LINK;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use contract::Code;
 use serde::Serialize;
 use store::Page;
+use store::sabotage::Mistake;
 
 use crate::problem::Failure;
 use crate::request::malformed;
@@ -25,6 +27,9 @@ pub(crate) fn cursor<I: FromStr>(text: Option<&str>) -> Result<Option<I>, Failur
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .and_then(|id| id.parse().ok());
+    if id.is_none() && Mistake::UndocumentedStatus.made() {
+        return Err(Failure::new(Code::NotPending, "a bad cursor".to_owned()));
+    }
     id.map(Some)
         .ok_or_else(|| malformed("cursor", "is not one from a Link header of this list"))
 }

@@ -17,5 +17,7 @@ mod people;
 mod safe;
 mod sessions;
 mod shown;
+mod spoofs;
 mod stored;
+mod tenants;
 mod world;

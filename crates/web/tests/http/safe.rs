@@ -14,7 +14,7 @@ crate::on_both_engines! {
 }
 
 /// What is noted of a credential that is used: when, to the minute or so, and how long its session goes on.
-const NOTED: [(&str, &str); 3] = [
+pub const NOTED: [(&str, &str); 3] = [
     ("api_keys", "last_used_at"),
     ("sessions", "last_seen_at"),
     ("sessions", "expires_at"),
