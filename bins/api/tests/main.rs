@@ -28,6 +28,7 @@ mod restores;
 mod runner;
 mod sabotage;
 mod scratch;
+mod secrets;
 mod site;
 mod tampers;
 mod tracer;
