@@ -19,7 +19,7 @@ use crate::site::{API, APPROVALS, TASKS};
 const SOON: Duration = Duration::from_secs(10);
 
 /// The quick start in a folder, on any free port.
-fn quick_start(folder: &Path) -> Command {
+pub fn quick_start(folder: &Path) -> Command {
     let mut command = program(API);
     command.current_dir(folder).env("LISTEN", "127.0.0.1:0");
     command
@@ -84,7 +84,7 @@ impl Home {
 }
 
 /// The key that the program prints, if it does. What follows the address comes at once with it.
-fn key_line(process: &mut Process) -> Option<String> {
+pub fn key_line(process: &mut Process) -> Option<String> {
     process.wait_for_line(|line| line.starts_with("Desktop: ").then_some(()));
     let said = process.stdout();
     let keys: Vec<&str> = said

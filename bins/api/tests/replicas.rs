@@ -18,7 +18,8 @@ use crate::site::{API, APPROVALS, Desktop, TASKS, owner_key};
 const AT_ONCE: Duration = Duration::from_secs(2);
 const SETTINGS: &str = "/api/mission-control/settings";
 
-struct Replicas {
+/// The servers, their database and a key of its owner.
+pub struct Replicas {
     servers: [Server; 3],
     key: String,
     _db: TestDb,
@@ -26,7 +27,7 @@ struct Replicas {
 
 impl Replicas {
     /// `None` without a PostgreSQL server for tests.
-    fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         let db = TestDb::migrated_postgres()?;
         let key = owner_key(db.url());
         let servers = [(); 3].map(|()| Server::serve(API, db.url()));
@@ -38,7 +39,7 @@ impl Replicas {
     }
 
     /// The same key at each of them.
-    fn owners(&self) -> [Caller; 3] {
+    pub fn owners(&self) -> [Caller; 3] {
         self.servers
             .each_ref()
             .map(|server| Caller::new(server.url(), &self.key))

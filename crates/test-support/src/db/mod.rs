@@ -10,6 +10,7 @@ use std::path::Path;
 
 use postgres::PostgresDb;
 use sqlite::SqliteDb;
+use tempfile::TempDir;
 
 /// The two database engines, to instantiate a suite for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,6 +41,11 @@ enum Kind {
 pub type Rows = Vec<Vec<Option<String>>>;
 
 impl TestDb {
+    /// The SQLite database that a program has made in a folder, which goes with it.
+    pub fn made_in(folder: TempDir, file: &str) -> Self {
+        Self(Kind::Sqlite(SqliteDb::of(folder, file)))
+    }
+
     /// An empty SQLite database; the file appears with the first connection.
     pub fn sqlite() -> Self {
         Self(Kind::Sqlite(SqliteDb::empty()))

@@ -23,7 +23,11 @@ pub(super) struct SqliteDb {
 impl SqliteDb {
     pub(super) fn empty() -> Self {
         let directory = TempDir::with_prefix("countersign-test-").expect("a temporary directory");
-        let path = directory.path().join("test.db");
+        Self::of(directory, "test.db")
+    }
+
+    pub(super) fn of(directory: TempDir, file: &str) -> Self {
+        let path = directory.path().join(file);
         Self {
             raw: Mutex::new(None),
             url: url_of(&path),
