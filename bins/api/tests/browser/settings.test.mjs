@@ -448,8 +448,11 @@ test('signing out ends the session itself, not only the cookie', () => signedIn(
 /** A page of somebody else, under both kinds of foreign name: the same site on another port, for
     which browsers send cookies along, and another site. */
 async function foreignSite() {
-  const server = createServer((_, response) => {
-    response.setHeader('content-type', 'text/html');
+  const server = createServer((request, response) => {
+    const to = new URL(request.url, 'http://x').searchParams.get('redirect');
+    // 307 and 308 repeat the method and the body
+    if (to) response.writeHead(request.url.startsWith('/308') ? 308 : 307, { location: to });
+    else response.setHeader('content-type', 'text/html');
     response.end('<!doctype html><title>Elsewhere</title><body>');
   });
   server.listen(0);
@@ -519,6 +522,46 @@ function attack({ base, review, running, key, digest }) {
       vector(() => document.body.append(Object.assign(document.createElement(tag), { src: `${base}/tasks/${running}/cancel` })));
     }
   }
+  // by way of a page of their own, which passes the request on
+  const passedOn = (path, to) => `${path}?redirect=${encodeURIComponent(to)}`;
+  for (const path of ['/307', '/308']) {
+    vector(() => fetch(passedOn(path, targets.decide[0]), {
+      method: 'POST', mode: 'no-cors', credentials: 'include', headers: { 'content-type': form }, body: targets.decide[1],
+    }));
+    vector(() => {
+      const target = `passed on ${path}`;
+      document.body.append(Object.assign(document.createElement('iframe'), { name: target }));
+      const element = Object.assign(document.createElement('form'), { action: passedOn(path, targets.decide[0]), method: 'post', target });
+      element.append(Object.assign(document.createElement('input'), { name: 'decision', value: 'approve' }));
+      document.body.append(element);
+      element.submit();
+    });
+  }
+  // from no origin at all: sandboxed, and by addresses that are documents
+  const sending = `<form id=f method=post action="${targets.decide[0]}"><input name=decision value=approve></form><script>f.submit()</script>`;
+  const asks = `<script>fetch("${targets.settings[0]}", { method: "POST", mode: "no-cors", credentials: "include", body: new URLSearchParams("taskApprovalMode=on") })</script>`;
+  for (const document_ of [sending, asks]) {
+    for (const [name, value] of [
+      ['srcdoc', document_], ['src', `data:text/html,${encodeURIComponent(document_)}`],
+      ['src', URL.createObjectURL(new Blob([document_], { type: 'text/html' }))],
+    ]) {
+      vector(() => {
+        const frame = Object.assign(document.createElement('iframe'), { [name]: value });
+        if (name === 'srcdoc') frame.setAttribute('sandbox', 'allow-scripts allow-forms');
+        document.body.append(frame);
+      });
+    }
+  }
+  vector(() => fetch(targets.decide[0], { method: 'POST', mode: 'no-cors', credentials: 'include', keepalive: true, body: new URLSearchParams(targets.decide[1]) }));
+  vector(() => fetch(targets.decide[0], { method: 'POST', mode: 'no-cors', credentials: 'include', referrerPolicy: 'no-referrer', body: new URLSearchParams(targets.decide[1]) }));
+  for (const method of ['PUT', 'DELETE', 'PATCH']) {
+    vector(() => fetch(`${base}/api/auth/api-keys/${key}`, { method, credentials: 'include' }));
+  }
+  vector(() => {
+    const element = Object.assign(document.createElement('form'), { action: targets.decide[0], method: 'post', target: '_blank' });
+    document.body.append(element);
+    element.submit();
+  });
   vector(() => { window.open(asking); });
   vector(() => { window.open(`${base}/settings/api-keys/${key}/revoke`); });
   vector(() => { new EventSource(`${base}/live?after=0`, { withCredentials: true }); });
@@ -548,7 +591,7 @@ test('no page on another site can do anything', async () => {
         const sent = await elsewhere.evaluate(attack, {
           base: site.url, review: review.id, running: running.id, key, digest: review.evidenceSha256,
         });
-        assert.ok(sent >= 40, `${sent} vectors`);
+        assert.ok(sent >= 70, `${sent} vectors`);
         await eventually(() => answers.length >= 20, `only ${answers.length} were answered`);
         await elsewhere.waitForTimeout(500);
         assert.deepEqual(answers.filter((status) => status < 300), [], 'none is done');
