@@ -1,5 +1,5 @@
-//! The server against its own description (suite F11): schemathesis reads `/openapi.json`, makes up calls, good
-//! and bad ones, and checks every answer. `cargo xtask test` installs it.
+//! The server against its own description (suite F11): schemathesis reads `/openapi.json`, makes up
+//! calls, good and bad ones, and checks every answer. `cargo xtask test` installs it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,13 +14,14 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::rest::{Caller, answer, text};
 use crate::site::{API, Desktop, TASKS, owner_key};
 
-/// What is checked of each answer. Left out are those that a program cannot know from a description: whether a
-/// valid call succeeds depends on the state of what it is about.
+/// What is checked of each answer. Left out are those that a program cannot know from a
+/// description: whether a valid call succeeds depends on the state of what it is about.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
      response_headers_conformance,response_schema_conformance,ignored_auth,unsupported_method,\
      missing_required_header,allow_header_conformance,negative_data_rejection";
 
-/// How many calls are made up for an operation, beside those that cover its parameters and its body.
+/// How many calls are made up for an operation, beside those that cover its parameters and its
+/// body.
 const EXAMPLES: usize = 15;
 
 #[tokio::test(flavor = "multi_thread")]

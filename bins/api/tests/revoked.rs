@@ -1,5 +1,5 @@
-//! Revoked credentials at three servers on one PostgreSQL: reads end within a second, streams within five, no command
-//! is carried out, and nothing more is heard (guarantee G14, row E2).
+//! Revoked credentials at three servers on one PostgreSQL: reads end within a second, streams
+//! within five, no command is carried out, and nothing more is heard (guarantee G14, row E2).
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
-//! Secrets come in by many ways and come out by none but the one answer that shows them (contract sections 6 and 7,
-//! docs/logging.md; row E11): a server that logs all it can is given canaries, and then everything it logs, stores,
-//! streams, counts and shows to others is searched for them.
+//! Secrets come in by many ways and come out by none but the one answer that shows them (contract
+//! sections 6 and 7, docs/logging.md; row E11): a server that logs all it can is given canaries,
+//! and then everything it logs, stores, streams, counts and shows to others is searched for them.
 
 use std::io::Write as _;
 use std::net::TcpListener;

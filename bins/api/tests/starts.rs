@@ -1,4 +1,5 @@
-//! There is no start without authentication, and no second first person (contract sections 6 and 8; row A9).
+//! There is no start without authentication, and no second first person (contract sections 6 and 8;
+//! row A9).
 
 use std::path::Path;
 use std::thread;

@@ -50,6 +50,7 @@ const CONTROLS: &[Control] = controls! {
     "mode-forgotten-at-finish" "F2": "store" "model" "every_step_is_the_models";
     "route-unguarded" "F3": "web" "http" "every_call_with_every_credential";
     "foreign-tasks" "F3": "web" "http" "what_is_foreign_does_not_exist";
+    "foreign-tasks" "F3": "web" "http" "tenants::";
     "no-account-lock" "F4": "store" "races" "one_of_four_deciders_wins_each_task";
     "begin-deferred" "F4": "store" "races" "sqlite::administration_goes_on_beside_a_busy_server";
     "upload-after-seal" "F4": "store" "races" "what_was_sealed_is_what_is_stored";
@@ -65,6 +66,10 @@ const CONTROLS: &[Control] = controls! {
     "old-sqlite" "F10": "api" "programs" "the_sqlite_that_the_programs_bring";
     "cross-site" "F10": "web" "http" "origin";
     "unbound-sessions" "F10": "web" "http" "bound";
+    "get-that-acts" "F10": "web" "http" "no_get_changes_a_row";
+    "secret-in-log" "F10": "api" "programs" "a_secret_comes_out_nowhere";
+    "streams-for-ever" "F10": "api" "programs" "a_revoked_key_hears_and_does_nothing_more";
+    "undocumented-status" "F11": "api" "programs" "openapi::sqlite";
     "log-after-commit" "F12": "api" "programs" "what_cannot_be_logged_does_not_happen";
 };
 

@@ -10,7 +10,8 @@ use crate::shell::{Failure, Shell};
 /// Every package with its release and the hashes of its files.
 const REQUIREMENTS: &str = "bins/api/tests/openapi/requirements.txt";
 
-/// Installs schemathesis, as far as that is possible here. Without it the test says that it is skipped.
+/// Installs schemathesis, as far as that is possible here. Without it the test says that it is
+/// skipped.
 ///
 /// # Errors
 /// When a file cannot be written.

@@ -1,5 +1,5 @@
-//! No safe method changes anything (contract section 0; guarantee G13, row E1): after every GET and HEAD, by
-//! everybody, every row of every table is what it was.
+//! No safe method changes anything (contract section 0; guarantee G13, row E1): after every GET and
+//! HEAD, by everybody, every row of every table is what it was.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,8 @@ crate::on_both_engines! {
     a_sign_in_link_survives_previews
 }
 
-/// What is noted of a credential that is used: when, to the minute or so, and how long its session goes on.
+/// What is noted of a credential that is used: when, to the minute or so, and how long its session
+/// goes on.
 pub const NOTED: [(&str, &str); 3] = [
     ("api_keys", "last_used_at"),
     ("sessions", "last_seen_at"),

@@ -1,4 +1,5 @@
-//! Who decided comes from the credential alone, and text is never a command (rows A2 and A3; guarantees G6, G7).
+//! Who decided comes from the credential alone, and text is never a command (rows A2 and A3;
+//! guarantees G6, G7).
 
 use serde_json::{Value, json};
 

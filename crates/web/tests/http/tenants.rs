@@ -1,6 +1,6 @@
-//! Another account's things are not there (contract section 6; row A7, suite F3): its ids in every place where an
-//! id can stand, by every kind of credential, are answered to the byte like ids of nothing; and no list, count,
-//! search, stream or error betrays them.
+//! Another account's things are not there (contract section 6; row A7, suite F3): its ids in every
+//! place where an id can stand, by every kind of credential, are answered to the byte like ids of
+//! nothing; and no list, count, search, stream or error betrays them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -139,7 +139,8 @@ async fn strangers(world: &World) -> Vec<Caller> {
     ]
 }
 
-/// What can be compared of two answers: all but the time, the number of the request and the keys of forms.
+/// What can be compared of two answers: all but the time, the number of the request and the keys of
+/// forms.
 fn comparable(answer: &Answer, things: &Things) -> (u16, BTreeMap<String, String>, String) {
     // whether a body was read before the refusal is between the two machines
     let own = ["date", "x-request-id", "connection"];
@@ -225,7 +226,8 @@ async fn ids_in_paths(world: &World) {
     assert_eq!(after, before, "and nothing happened");
 }
 
-/// Where an id of another thing can stand in a request, beside its path: method, path, member or parameter.
+/// Where an id of another thing can stand in a request, beside its path: method, path, member or
+/// parameter.
 const POSITIONS: [(&str, &str, &str); 4] = [
     ("POST", TASKS, "desktopId"),
     ("POST", TASKS, "dependsOn"),
