@@ -116,6 +116,20 @@ async fn every_call_with_every_credential(world: &World) {
             );
         }
     }
+    let person = world.person("owner@example.org").await;
+    for route in ROUTES {
+        let (verb, path) = (route.verb.as_str(), path_of_nothing(route));
+        // the head alone: a stream has no end
+        let answer = world.browse(&person.cookie, verb, &path).send().await;
+        let status = answer.expect("an answer").status().as_u16();
+        // a session has every capability, and is no runner
+        let refused = matches!(status, 401 | 403);
+        assert_eq!(
+            refused,
+            route.access == Access::Runner,
+            "{verb} {path}: {status}"
+        );
+    }
     assert_eq!(world.head().await, before, "and nothing happened");
 }
 
