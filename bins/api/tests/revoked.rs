@@ -80,10 +80,10 @@ async fn revoke_one(owners: &[Caller; 3], desktop: &Desktop, n: usize) -> Took {
     let mark = json!({"name": format!("after {n}")});
     let mark = owners[n % 3].post("/api/desktops", &mark).await.is(201);
     for open in open {
-        let (ended, heard) = open.await.expect("it ends");
+        let (ended, events) = open.await.expect("it ends");
         took.streams = took.streams.max(ended.saturating_duration_since(asked));
         let id = text(&mark["id"]);
-        let hears = heard
+        let hears = events
             .iter()
             .any(|event| event["payload"]["desktopId"] == id.as_str());
         assert!(!hears, "{n}: it hears of {id}");
@@ -119,8 +119,8 @@ async fn reads_end(caller: &Caller, revoked: Instant) -> Duration {
 
 /// Listens until the stream ends: when that was, and what was heard since the key of it was made.
 async fn listen(mut events: Events, caller: Caller) -> JoinHandle<(Instant, Vec<Value>)> {
-    let head = caller.get("/api/mission-control/activity?limit=1").await;
-    let head: i64 = head.header("x-total-count").parse().expect("a number");
+    let rows = caller.get("/api/mission-control/activity?limit=1").await;
+    let last: i64 = rows.header("x-total-count").parse().expect("a number");
     let (caught_up, ready) = tokio::sync::oneshot::channel();
     let listening = tokio::spawn(async move {
         let (mut heard, mut caught_up) = (Vec::new(), Some(caught_up));
@@ -129,7 +129,7 @@ async fn listen(mut events: Events, caller: Caller) -> JoinHandle<(Instant, Vec<
             let Some((seq, event)) = event.await.expect("it ends some time") else {
                 return (Instant::now(), heard);
             };
-            if seq >= head
+            if seq >= last
                 && let Some(caught_up) = caught_up.take()
             {
                 // whoever waits may have gone

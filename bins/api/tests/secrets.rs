@@ -43,8 +43,7 @@ impl Canaries {
     /// Fails when one of them stands in what was found at `place`.
     fn are_not_in(&self, place: &str, found: &str) {
         for (what, secret) in &self.0 {
-            // a database shows bytes as hexadecimal
-            let bytes: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+            let bytes = hexadecimal(secret);
             for form in [secret.as_str(), &bytes] {
                 let at = found.find(form);
                 let near = at.map(|at| &found[at.saturating_sub(200)..at]);
@@ -56,7 +55,7 @@ impl Canaries {
 
 #[test]
 fn a_secret_comes_out_nowhere() {
-    on_every_engine(async |db| Hunt::start(db).await.go().await);
+    on_every_engine(async |db| Hunt::start(db).go().await);
 }
 
 /// A server with every log line there is, and a person who looks at it.
@@ -72,7 +71,7 @@ struct Hunt {
 }
 
 impl Hunt {
-    async fn start(db: TestDb) -> Self {
+    fn start(db: TestDb) -> Self {
         let mut canaries = Canaries::default();
         let key = canaries.keep("the owner's key", &owner_key(db.url()));
         let url = match db.engine() {
@@ -158,10 +157,10 @@ impl Hunt {
         let shown = headers
             .iter()
             .filter(|(name, _)| name.as_str() != "set-cookie");
-        let headers: String = shown
-            .map(|(name, value)| format!("{name}: {value:?}\n"))
+        let headers: Vec<_> = shown
+            .map(|(name, value)| format!("{name}: {value:?}"))
             .collect();
-        self.answers.push(headers + &body);
+        self.answers.push(headers.join("\n") + &body);
         (status, cookie)
     }
 
@@ -249,9 +248,9 @@ impl Hunt {
                 hunt.form("/settings/mission-control", &fields)
                     .header("cookie", &cookie)
             };
-            assert_eq!(self.send(change(&self, &secret)).await.0, 303);
+            assert_eq!(self.send(change(self, &secret)).await.0, 303);
             let wrong = self.canaries.make("a wrong secret of an origin");
-            assert_eq!(self.send(change(&self, &wrong)).await.0, 403);
+            assert_eq!(self.send(change(self, &wrong)).await.0, 403);
             let fresh = self.canaries.make("a new password");
             let fields = [
                 ("current", fresh.as_str()),
@@ -410,6 +409,12 @@ impl Hunt {
             log.len()
         );
     }
+}
+
+/// Its bytes as a database shows them.
+fn hexadecimal(text: &str) -> String {
+    let bytes = text.bytes().map(|byte| format!("{byte:02x}"));
+    bytes.collect::<Vec<_>>().concat()
 }
 
 /// An address that nobody listens on.

@@ -44,6 +44,8 @@ enum Name {
     Races,
     /// Calls made up from the OpenAPI document; a round is an example of each operation
     Openapi,
+    /// First starts of the quick start in one folder at the same time
+    FirstStarts,
     /// Keys that are revoked while they read and stream at three servers
     Revoked,
     /// Attempts that are uploaded to, ended and approved at the same time
@@ -66,6 +68,7 @@ impl Name {
             Self::Desktop => ["api", "test(/^chaos::/)"],
             Self::LostReplies => ["api", "test(/^lost_replies::/)"],
             Self::Openapi => ["api", "test(/^openapi::/)"],
+            Self::FirstStarts => ["api", "test(/^starts::many_first_starts/)"],
             Self::Revoked => ["api", "test(/^revoked::/)"],
             Self::Model => ["store", "binary(model)"],
             Self::Races => ["store", "binary(races) - test(/::what_was_sealed/)"],
