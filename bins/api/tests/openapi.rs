@@ -138,6 +138,7 @@ impl Described {
         let mut command = program(&self.schemathesis);
         command
             .current_dir(folder.path())
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             .arg("--config-file")
             .arg(&config)
             .arg("run")
