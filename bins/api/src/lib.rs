@@ -7,6 +7,7 @@ mod audit_lines;
 mod backup;
 mod cli;
 mod listen;
+mod prune;
 mod quick_start;
 mod serve;
 mod telemetry;
@@ -47,7 +48,11 @@ pub fn main() -> ExitCode {
             AuditAction::Head(options) => audit::head(&options),
             AuditAction::Verify(options) => return audit::verify(&options),
         },
+<<<<<<< HEAD
         Some(Command::Backup(options)) => backup::run(&options),
+=======
+        Some(Command::Prune(options)) => prune::run(&options),
+>>>>>>> 1907ccc (prune: 410 and pages that say when the bytes went; api prune)
         Some(Command::Openapi) => print_openapi(),
     };
     match done {

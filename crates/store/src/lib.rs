@@ -49,5 +49,5 @@ pub use views::{
     ActivityPage, ActivityRow, Answer, ApprovalView, AttemptView, BoardColumn, BoardView, Card,
     ChangeSummary, ClaimInput, ClaimView, Credential, CredentialId, Dashboard, Dependent,
     DesktopView, FilePart, FileSummary, FileView, Freed, KeyView, LogEnds, LogLine, LogSummary,
-    LoginView, Page, PriorFeedback, Pruned, Pruning, SessionView, TaskPage, TaskView,
+    LoginView, Page, PriorFeedback, Pruned, Pruning, SessionView, TaskOutput, TaskPage, TaskView,
 };

@@ -78,8 +78,7 @@ impl Admin {
         Ok(total)
     }
 
-    /// Gives up the log and file bytes of all work of an account that was finished before `older_than`. `freed`
-    /// hears of every committed step.
+    /// Gives up the log and file bytes of all work of an account that was finished before `older_than`.
     ///
     /// # Errors
     /// [`AdminError`]; what went before is gone, and the next run goes on.
@@ -87,7 +86,6 @@ impl Admin {
         &self,
         account: AccountId,
         older_than: Timestamp,
-        mut freed: impl FnMut(&PruneTotal),
     ) -> Result<PruneTotal, AdminError> {
         let mut pruner = Pruner {
             account,
@@ -100,11 +98,11 @@ impl Admin {
             let open = self.read(|reads| reads.open_prunings(account, &after, FOUND))?;
             let Some(last) = open.last() else { break };
             after = last.to_string();
-            pruner.all(&open, &mut freed)?;
+            pruner.all(&open)?;
         }
         self.each_prunable(account, older_than, |found| {
             let tasks: Vec<TaskId> = found.iter().map(|one| one.task).collect();
-            pruner.all(&tasks, &mut freed)
+            pruner.all(&tasks)
         })?;
         Ok(pruner.total)
     }
@@ -149,18 +147,13 @@ struct Pruner {
 
 impl Pruner {
     /// Prunes these tasks to the end, some of them in each batch.
-    fn all(
-        &mut self,
-        tasks: &[TaskId],
-        freed: &mut impl FnMut(&PruneTotal),
-    ) -> Result<(), AdminError> {
+    fn all(&mut self, tasks: &[TaskId]) -> Result<(), AdminError> {
         let mut left = tasks.to_vec();
         while !left.is_empty() {
             let started = Instant::now();
             let rest = left.split_off(left.len().min(TOGETHER));
             left = self.step(&left)?;
             left.extend(rest);
-            freed(&self.total);
             std::thread::sleep(started.elapsed().max(PAUSE));
         }
         Ok(())

@@ -500,6 +500,8 @@ pub struct TaskPage {
     pub summary: ChangeSummary,
     /// How much it logged.
     pub log: LogSummary,
+    /// Whether the bytes of its log and files were given up.
+    pub pruning: Option<Pruning>,
     /// The oldest other task in review.
     pub next_pending: Option<TaskId>,
     /// Pending approvals of the account.
@@ -529,6 +531,15 @@ pub struct FileSummary {
     pub is_binary: bool,
     /// Whether the desktop cut diff or content.
     pub truncated: bool,
+}
+
+/// What a task put out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskOutput {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// Whether the runner named it; otherwise it is made of the log.
+    pub is_named: bool,
 }
 
 /// What was uploaded of a changed file.

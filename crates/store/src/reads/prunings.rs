@@ -8,7 +8,7 @@ use diesel::{
 };
 
 use super::Reads;
-use crate::connection::on_db;
+use crate::connection::{Conn, on_db};
 use crate::fault::{Fault, stored};
 use crate::pool::ReadError;
 use crate::prune::Prunable;
@@ -20,21 +20,7 @@ impl Reads<'_> {
     ///
     /// Bytes are read before this is asked: then what was read is whole if the answer is `None`.
     pub fn pruning(&mut self, task: TaskId, attempt: u32) -> Result<Option<Pruning>, ReadError> {
-        let row: Option<(i64, i64, i64)> = on_db!(self.conn, |c| prunings::table
-            .find((task.to_string(), i64::from(attempt)))
-            .select((
-                prunings::pruned_at,
-                prunings::log_bytes,
-                prunings::file_bytes
-            ))
-            .first(c)
-            .optional())
-        .map_err(Fault::from)?;
-        Ok(row.map(|(at, log_bytes, file_bytes)| Pruning {
-            at: Timestamp::from_micros(at),
-            log_bytes,
-            file_bytes,
-        }))
+        Ok(pruning(self.conn, task, attempt)?)
     }
 
     /// Tasks of one final status whose last attempt may be pruned, in the order of ids from the one behind
@@ -114,4 +100,26 @@ impl Reads<'_> {
         let ids = rows.iter().map(|task| stored(task));
         Ok(ids.collect::<Result<_, _>>()?)
     }
+}
+
+/// The pruning of an attempt, if there is one.
+pub(super) fn pruning(
+    conn: &mut Conn,
+    task: TaskId,
+    attempt: u32,
+) -> Result<Option<Pruning>, Fault> {
+    let row: Option<(i64, i64, i64)> = on_db!(conn, |c| prunings::table
+        .find((task.to_string(), i64::from(attempt)))
+        .select((
+            prunings::pruned_at,
+            prunings::log_bytes,
+            prunings::file_bytes
+        ))
+        .first(c)
+        .optional())?;
+    Ok(row.map(|(at, log_bytes, file_bytes)| Pruning {
+        at: Timestamp::from_micros(at),
+        log_bytes,
+        file_bytes,
+    }))
 }
