@@ -48,11 +48,8 @@ pub fn main() -> ExitCode {
             AuditAction::Head(options) => audit::head(&options),
             AuditAction::Verify(options) => return audit::verify(&options),
         },
-<<<<<<< HEAD
         Some(Command::Backup(options)) => backup::run(&options),
-=======
         Some(Command::Prune(options)) => prune::run(&options),
->>>>>>> 1907ccc (prune: 410 and pages that say when the bytes went; api prune)
         Some(Command::Openapi) => print_openapi(),
     };
     match done {
