@@ -116,8 +116,8 @@ async fn pages_say_when_bytes_went(world: &World) {
     approve(world, &task).await;
     let person = world.person("ada@example.org").await;
     let tab = async |name: &str| {
-        let page = world.page(&person.cookie, &format!("/tasks/{task}?tab={name}"));
-        page.await.shows(200)
+        let path = format!("/tasks/{task}?tab={name}");
+        world.page(&person.cookie, &path).await.shows(200)
     };
     for name in ["output", "logs", "files"] {
         assert!(!tab(name).await.contains("Pruned"), "{name}");
