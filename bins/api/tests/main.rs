@@ -20,6 +20,7 @@ mod migration_kills;
 mod postgres_failures;
 mod power_cut;
 mod proxy;
+mod prune;
 mod quick_start;
 mod replicas;
 mod rest;

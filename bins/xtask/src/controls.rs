@@ -65,6 +65,7 @@ const CONTROLS: &[Control] = controls! {
     "old-sqlite" "F10": "api" "programs" "the_sqlite_that_the_programs_bring";
     "cross-site" "F10": "web" "http" "origin";
     "unbound-sessions" "F10": "web" "http" "bound";
+    "prune-recent" "F12": "store" "conformance" "only_finished_and_decided_work_goes";
     "log-after-commit" "F12": "api" "programs" "what_cannot_be_logged_does_not_happen";
 };
 
