@@ -39,7 +39,7 @@ pub(crate) fn run(options: &Backup) -> Result<(), Failure> {
 fn heads_of_whole_logs(snapshot: &Snapshot) -> Result<Vec<String>, Failure> {
     let admin = snapshot.admin();
     let mut heads = Vec::new();
-    for account in admin.accounts()? {
+    for (account, _) in admin.accounts()? {
         let verdict = audit::check_account(&admin, account)?;
         if let Some(finding) = verdict.findings.first() {
             return Err(format!(

@@ -58,6 +58,8 @@ pub(crate) enum Command {
     },
     /// Copy the SQLite database into a file, also beside a running server
     Backup(Backup),
+    /// Give up log and file bytes of finished work to make room; evidence and decisions stay
+    Prune(Prune),
     /// Print the OpenAPI document of this server
     Openapi,
 }
@@ -333,6 +335,49 @@ pub(crate) struct CreateKey {
     pub can: Option<Vec<Capability>>,
 }
 
+#[derive(Args)]
+pub(crate) struct Prune {
+    #[command(flatten)]
+    pub database: AdminDatabase,
+
+    /// Id or name of the account; all of them when absent
+    #[arg(long)]
+    pub account: Option<String>,
+
+    /// Only work that was finished, and decided, this long ago: a number with s, m, h or d, such as 90d
+    #[arg(long, value_name = "DURATION", value_parser = age)]
+    pub older_than: Age,
+
+    /// Say what would go, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// A time span of at least a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Age {
+    pub seconds: i64,
+}
+
+fn age(text: &str) -> Result<Age, String> {
+    let units = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)];
+    let parsed = units.into_iter().find_map(|(unit, seconds)| {
+        let number = text.strip_suffix(unit)?;
+        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        let number: i64 = number.parse().ok().filter(|_| is_number)?;
+        number.checked_mul(seconds)
+    });
+    match parsed {
+        Some(seconds @ 1..=MAX_AGE_SECONDS) => Ok(Age { seconds }),
+        _ => Err(
+            "expected a whole number with s, m, h or d, from 1s to 36500d, such as 90d".to_owned(),
+        ),
+    }
+}
+
+/// A hundred years.
+const MAX_AGE_SECONDS: i64 = 36_500 * 86_400;
+
 #[derive(Subcommand)]
 pub(crate) enum AuditAction {
     /// Write the log and all approvals of an account as JSON Lines
@@ -384,4 +429,38 @@ pub(crate) struct Backup {
 
     /// A file that does not exist yet; it is there whole or not at all
     pub file: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_a_number_with_a_unit() {
+        for (text, seconds) in [
+            ("1s", 1),
+            ("90m", 5_400),
+            ("24h", 86_400),
+            ("90d", 7_776_000),
+            ("36500d", MAX_AGE_SECONDS),
+        ] {
+            assert_eq!(age(text), Ok(Age { seconds }), "{text}");
+        }
+        for text in [
+            "",
+            "d",
+            "90",
+            "0s",
+            "0d",
+            "-1d",
+            "+1d",
+            "1.5d",
+            "1 d",
+            "1w",
+            "36501d",
+            "9223372036854775807d",
+        ] {
+            assert!(age(text).is_err(), "{text}");
+        }
+    }
 }

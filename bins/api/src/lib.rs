@@ -7,6 +7,7 @@ mod audit_lines;
 mod backup;
 mod cli;
 mod listen;
+mod prune;
 mod quick_start;
 mod serve;
 mod telemetry;
@@ -48,6 +49,7 @@ pub fn main() -> ExitCode {
             AuditAction::Verify(options) => return audit::verify(&options),
         },
         Some(Command::Backup(options)) => backup::run(&options),
+        Some(Command::Prune(options)) => prune::run(&options),
         Some(Command::Openapi) => print_openapi(),
     };
     match done {

@@ -21,6 +21,7 @@ mod openapi;
 mod postgres_failures;
 mod power_cut;
 mod proxy;
+mod prune;
 mod quick_start;
 mod replicas;
 mod rest;

@@ -70,6 +70,7 @@ const CONTROLS: &[Control] = controls! {
     "secret-in-log" "F10": "api" "programs" "a_secret_comes_out_nowhere";
     "streams-for-ever" "F10": "api" "programs" "a_revoked_key_hears_and_does_nothing_more";
     "undocumented-status" "F11": "api" "programs" "openapi::sqlite";
+    "prune-recent" "F12": "store" "conformance" "only_finished_and_decided_work_goes";
     "log-after-commit" "F12": "api" "programs" "what_cannot_be_logged_does_not_happen";
 };
 

@@ -36,6 +36,8 @@ enum Name {
     Migrations,
     /// A PostgreSQL that crashes, and connections to it that are killed
     Postgres,
+    /// Prunings that are killed
+    Prune,
     /// Decisions whose replies are lost after the commit
     LostReplies,
     /// Random sequences of commands beside a reference model
@@ -65,6 +67,7 @@ impl Name {
             Self::PowerCut => ["api", "test(/^power_cut::/)"],
             Self::IoErrors => ["api", "test(/^io_errors::/)"],
             Self::Postgres => ["api", "test(/^postgres_failures::/)"],
+            Self::Prune => ["api", "test(/^prune::/) & test(/killed/)"],
             Self::Desktop => ["api", "test(/^chaos::/)"],
             Self::LostReplies => ["api", "test(/^lost_replies::/)"],
             Self::Openapi => ["api", "test(/^openapi::/)"],

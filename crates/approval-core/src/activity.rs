@@ -68,6 +68,28 @@ impl Event {
         Self::ended("task.cancelled", task)
     }
 
+    /// The log and file bytes of the sealed attempt were given up; names the evidence that stays and how many
+    /// bytes there were.
+    pub fn task_pruned(
+        task: &TaskState,
+        evidence_sha256: Digest,
+        log_bytes: i64,
+        file_bytes: i64,
+    ) -> Self {
+        Self::new(
+            "task.pruned",
+            [
+                ("taskId", Canonical::display(task.id)),
+                ("desktopId", Canonical::display(task.desktop)),
+                ("status", Canonical::text(task.status.as_str())),
+                ("attempt", Canonical::Int(task.attempt.into())),
+                ("evidenceSha256", Canonical::display(evidence_sha256)),
+                ("logBytes", Canonical::Int(log_bytes)),
+                ("fileBytes", Canonical::Int(file_bytes)),
+            ],
+        )
+    }
+
     /// A task entered review; names the evidence the decision will be about.
     pub fn approval_created(approval: &Approval, task: &TaskState) -> Self {
         Self::new(

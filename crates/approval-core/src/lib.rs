@@ -14,6 +14,7 @@ mod key;
 mod limits;
 mod principal;
 mod refusal;
+mod retention;
 mod status;
 mod task;
 mod timestamp;
@@ -41,6 +42,7 @@ pub use principal::{
     ActorKind, Capabilities, Capability, Identity, Principal, PrincipalId, Reviewer,
 };
 pub use refusal::{Invalid, Refusal};
+pub use retention::{Kept, prunable};
 pub use status::Status;
 pub use task::{
     Completion, FIRST_LEASE_SECONDS, LEASE_SECONDS, Lease, LeaseEnd, NewTask, OnDependencyFailure,

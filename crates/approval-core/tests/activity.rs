@@ -324,6 +324,13 @@ fn every_event_says_what_the_contract_says() {
             format!(r#"{{"completedAt":null,{ids}"status":"cancelled",{task_member}"#),
         ),
         (
+            Event::task_pruned(&failed(&secret, &human()), evidence, 7, 1_000),
+            "task.pruned",
+            format!(
+                r#"{{"attempt":1,{ids}"evidenceSha256":"{evidence}","fileBytes":1000,"logBytes":7,"status":"failed",{task_member}"#
+            ),
+        ),
+        (
             created,
             "approval.created",
             format!(

@@ -9,6 +9,7 @@ mod invariants;
 mod keys;
 mod leases;
 mod limits;
+mod retention;
 mod retries;
 mod texts;
 mod transitions;

@@ -92,6 +92,8 @@ problem_codes! {
         "Repeat the request after a moment.";
     SecretNotRepeatable, "secret-not-repeatable", 409, "The answer held a secret and was not kept",
         "The thing with the given `id` exists; revoke it and create another if its secret is lost.";
+    Pruned, "pruned", 410, "These bytes were given up to make room",
+        "Nothing brings them back: they went at `prunedAt`. The evidence still has the size and the digest of each.";
     TooLarge, "too-large", 413, "The request is larger than allowed",
         "Send less at once, within the limit named in `detail`.";
     UnsupportedMediaType, "unsupported-media-type", 415, "The body is not declared as JSON",

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use approval_core::{AccountId, Principal};
+use approval_core::{AccountId, Principal, Timestamp};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
 use uuid::Uuid;
 
@@ -102,6 +102,11 @@ impl Admin {
         Conn::open(&self.url, self.reader)
     }
 
+    /// The clock of this process.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// Creates an account and the `system` principal in it.
     ///
     /// # Errors
@@ -150,19 +155,19 @@ impl Admin {
         Ok(stored(&id)?)
     }
 
-    /// Every account, oldest first.
+    /// All accounts with their names, oldest first.
     ///
     /// # Errors
     /// [`AdminError`].
-    pub fn accounts(&self) -> Result<Vec<AccountId>, AdminError> {
+    pub fn accounts(&self) -> Result<Vec<(AccountId, String)>, AdminError> {
         let mut conn = self.reader()?;
-        let ids: Vec<String> = on_db!(&mut conn, |c| accounts::table
+        let rows: Vec<(String, String)> = on_db!(&mut conn, |c| accounts::table
             .order(accounts::id)
-            .select(accounts::id)
+            .select((accounts::id, accounts::name))
             .load(c))
         .map_err(Fault::from)?;
-        let ids: Result<_, Fault> = ids.iter().map(|id| stored(id)).collect();
-        Ok(ids?)
+        let accounts = rows.into_iter().map(|(id, name)| Ok((stored(&id)?, name)));
+        Ok(accounts.collect::<Result<_, Fault>>()?)
     }
 
     /// Runs a command as the server itself, beside whatever else runs.
@@ -184,6 +189,15 @@ impl Admin {
         batcher.announce(&committed.changes);
         let outcome = committed.outcomes.pop();
         Ok(outcome.unwrap_or(Err(SubmitError::Internal))?)
+    }
+
+    /// The time by which the store judges: the database's, or that of this process.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub fn now(&self) -> Result<Timestamp, AdminError> {
+        let mut conn = self.reader()?;
+        Ok(Reads::new(&mut conn, self.clock).now()?)
     }
 
     /// Reads something.

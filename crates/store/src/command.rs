@@ -179,6 +179,13 @@ pub enum Command {
     },
     /// Note when keys were last used.
     TouchKeys(Vec<KeyId>),
+    /// Give up log and file bytes of finished work, as many as go at a time; administration only.
+    Prune {
+        /// Whose last attempt.
+        task: TaskId,
+        /// The work must have been finished before.
+        older_than: Timestamp,
+    },
     /// Work of the server itself.
     Sweep(Sweep),
 }
@@ -210,6 +217,7 @@ impl Command {
             Self::AddFiles { .. } => "add files",
             Self::Complete { .. } => "complete",
             Self::TouchKeys(_) => "touch keys",
+            Self::Prune { .. } => "prune",
             Self::Sweep(_) => "sweep",
         }
     }

@@ -82,6 +82,24 @@ pub(crate) fn checkpoint(conn: &mut Conn) -> QueryResult<()> {
     }
 }
 
+/// Bytes of the file of SQLite that are free for new data. `None` on PostgreSQL.
+pub(crate) fn free_bytes(conn: &mut Conn) -> QueryResult<Option<i64>> {
+    match conn {
+        Conn::Sqlite(c) => {
+            let bytes = "SELECT freelist_count * page_size AS bytes FROM pragma_freelist_count, pragma_page_size";
+            let row: FreeBytes = diesel::sql_query(bytes).get_result(c)?;
+            Ok(Some(row.bytes))
+        }
+        Conn::Postgres(_) => Ok(None),
+    }
+}
+
+#[derive(diesel::QueryableByName)]
+struct FreeBytes {
+    #[diesel(sql_type = BigInt)]
+    bytes: i64,
+}
+
 /// The condition of the index on the task that a row of the log is about, to be followed by the id.
 pub(crate) const SQLITE_TASK_OF_PAYLOAD: &str = "json_extract(payload, '$.taskId') = ";
 pub(crate) const POSTGRES_TASK_OF_PAYLOAD: &str = "((payload::jsonb) ->> 'taskId') = ";

@@ -21,6 +21,7 @@ mod key_text;
 mod notify;
 mod pool;
 mod prepare;
+mod prune;
 mod ranges;
 mod reads;
 mod rows;
@@ -41,11 +42,12 @@ pub use file_facts::{DiffLines, FileFacts};
 pub use key_text::{KeyDigest, KeyText, random_digest};
 pub use pool::ReadError;
 pub use prepare::Prepared;
+pub use prune::{Prunable, PruneTotal};
 pub use reads::{ApprovalFilter, BoardFilter, Reads, Scope, TaskFilter};
 pub use store::{CompleteRequest, OpenError, Store, StoreConfig};
 pub use views::{
     ActivityPage, ActivityRow, Answer, ApprovalView, AttemptView, BoardColumn, BoardView, Card,
     ChangeSummary, ClaimInput, ClaimView, Credential, CredentialId, Dashboard, Dependent,
-    DesktopView, FilePart, FileSummary, FileView, KeyView, LogEnds, LogLine, LogSummary, LoginView,
-    Page, PriorFeedback, SessionView, TaskPage, TaskView,
+    DesktopView, FilePart, FileSummary, FileView, Freed, KeyView, LogEnds, LogLine, LogSummary,
+    LoginView, Page, PriorFeedback, Pruned, Pruning, SessionView, TaskOutput, TaskPage, TaskView,
 };

@@ -61,6 +61,8 @@ mistakes! {
     StreamsForEver = "streams-for-ever",
     /// The log is written in a transaction of its own, after what it records was committed.
     LogAfterCommit = "log-after-commit",
+    /// Work is pruned however short ago it was finished or decided.
+    PruneRecent = "prune-recent",
     /// A backup is a copy of the database file alone, without its write-ahead log.
     BackupByCopy = "backup-by-copy",
     /// A migration and its row in the table of versions are not one transaction.

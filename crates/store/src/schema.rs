@@ -191,6 +191,20 @@ diesel::table! {
 }
 
 diesel::table! {
+    prunings (task_id, attempt) {
+        account_id -> Text,
+        task_id -> Text,
+        attempt -> BigInt,
+        evidence_sha256 -> Text,
+        older_than -> BigInt,
+        log_bytes -> BigInt,
+        file_bytes -> BigInt,
+        pruned_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     approvals (id) {
         id -> Text,
         account_id -> Text,
@@ -276,6 +290,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     files,
     file_bytes,
     evidence,
+    prunings,
     approvals,
     activity,
     idempotency,

@@ -4,7 +4,7 @@
 //! back; immutable text is left out and joined again.
 
 use approval_core::{
-    AccountId, Approval, Capability, ChangeKind, Decided, DesktopId, Digest, Identity, KeyId,
+    AccountId, Approval, Capability, ChangeKind, Decided, DesktopId, Digest, Identity, Kept, KeyId,
     KeyKind, LogStream, Part, Principal, SessionId, Settings, Status, TaskId, TaskState, TaskType,
     Timestamp, UserId,
 };
@@ -196,8 +196,44 @@ pub enum Answer {
         /// Whether the task was cancelled.
         cancel_requested: bool,
     },
+    /// What came of a pruning. Never kept.
+    #[serde(skip)]
+    Pruned(Pruned),
     /// Taken in; there is nothing to show.
     Accepted,
+}
+
+/// What one step of a pruning did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pruned {
+    /// The bytes stay.
+    Kept(Kept),
+    /// Bytes are gone for good.
+    Freed(Freed),
+}
+
+/// Bytes that went in one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Freed {
+    /// Of log entries.
+    pub log_bytes: i64,
+    /// Of diffs and contents of files.
+    pub file_bytes: i64,
+    /// Whether this step was the first of the attempt, from which on nobody reads what is left.
+    pub is_first: bool,
+    /// Whether nothing is left.
+    pub is_done: bool,
+}
+
+/// That the log and file bytes of an attempt were given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pruning {
+    /// When.
+    pub at: Timestamp,
+    /// Bytes the log had.
+    pub log_bytes: i64,
+    /// Bytes the diffs and contents of files had.
+    pub file_bytes: i64,
 }
 
 /// Part of a list and what comes after it.
@@ -464,6 +500,8 @@ pub struct TaskPage {
     pub summary: ChangeSummary,
     /// How much it logged.
     pub log: LogSummary,
+    /// Whether the bytes of its log and files were given up.
+    pub pruning: Option<Pruning>,
     /// The oldest other task in review.
     pub next_pending: Option<TaskId>,
     /// Pending approvals of the account.
@@ -493,6 +531,15 @@ pub struct FileSummary {
     pub is_binary: bool,
     /// Whether the desktop cut diff or content.
     pub truncated: bool,
+}
+
+/// What a task put out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskOutput {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// Whether the runner named it; otherwise it is made of the log.
+    pub is_named: bool,
 }
 
 /// What was uploaded of a changed file.

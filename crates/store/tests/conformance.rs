@@ -92,6 +92,11 @@ conformance! {
         the_log_is_read_backwards,
         a_rare_type_is_looked_for_in_steps,
         the_log_of_one_task;
+    prunings:
+        bytes_of_finished_work_go_and_its_evidence_stays,
+        only_finished_and_decided_work_goes,
+        only_administration_prunes_and_only_its_account,
+        a_large_attempt_goes_in_steps_and_a_run_that_was_cut_off_is_gone_on_with;
     runner:
         a_lease_is_short_until_the_first_sign_of_life,
         nothing_is_taken_without_the_current_lease,

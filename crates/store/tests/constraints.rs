@@ -273,6 +273,8 @@ on_both_engines! { filled:
     what_happened_is_never_rewritten,
     nothing_is_deleted,
     nothing_changes_under_a_sealed_attempt,
+    only_finished_work_is_pruned,
+    what_is_pruned_loses_its_bytes_and_nothing_else,
     no_row_points_into_another_account,
     every_foreign_key_carries_the_account,
     a_key_never_becomes_more_than_it_was,
@@ -791,6 +793,144 @@ fn nothing_changes_under_a_sealed_attempt(db: &Filled) {
             db.takes(&again(&open));
         }
         truncating(db, table, Why::Says("uploads of sealed attempts are kept"));
+    }
+}
+
+/// A pruning of the sealed attempt of a task, as of now, with some columns changed to SQL expressions.
+fn pruning(task: &str, changes: &[(&str, &str)]) -> String {
+    let value = |column: &str, usual: &str| {
+        let change = changes.iter().find(|(name, _)| *name == column);
+        change.map_or_else(|| usual.to_owned(), |(_, value)| (*value).to_owned())
+    };
+    format!(
+        "INSERT INTO prunings (account_id, task_id, attempt, evidence_sha256, older_than, log_bytes, file_bytes, \
+         pruned_at, finished_at) SELECT {}, e.task_id, {}, {}, {}, 0, 0, {}, {} FROM evidence e WHERE e.task_id = '{task}'",
+        value("account_id", "e.account_id"),
+        value("attempt", "e.attempt"),
+        value("evidence_sha256", "e.sha256"),
+        value("older_than", "4000000000000000"),
+        value("pruned_at", "4000000000000000"),
+        value("finished_at", "NULL"),
+    )
+}
+
+fn only_finished_work_is_pruned(db: &Filled) {
+    let unfinished = Why::Says("only work that was finished before is pruned");
+    let approved = db.approved.to_string();
+    for task in [db.approved, db.done, db.failed] {
+        db.takes(&pruning(&task.to_string(), &[]));
+    }
+    db.refuses(unfinished, &pruning(&db.reviewed.to_string(), &[]));
+    // not sealed: there is no evidence to name
+    for task in [db.cancelled, db.pending, db.gated, db.ungated] {
+        let smuggled = pruning(&approved, &[]).replace("e.task_id,", &format!("'{task}',"));
+        db.refuses(unfinished, &smuggled);
+    }
+    for (column, value, why) in [
+        ("attempt", "2", unfinished),
+        ("finished_at", "4000000000000000", unfinished),
+        ("older_than", "e.sealed_at", unfinished),
+        ("evidence_sha256", "'x'", Why::ForeignKey),
+        ("pruned_at", "3999999999999999", Why::Check),
+        ("account_id", &quoted(&db.foreign.account), Why::ForeignKey),
+    ] {
+        db.refuses(why, &pruning(&approved, &[(column, value)]));
+    }
+    // the decision counts beside the end, and the bound itself is too recent
+    let decided = "(SELECT decided_at FROM approvals a WHERE a.task_id = e.task_id)";
+    db.refuses(unfinished, &pruning(&approved, &[("older_than", decided)]));
+    let later = format!("{decided} + 1");
+    db.takes(&pruning(&approved, &[("older_than", &later)]));
+
+    let frozen = Why::Says("a pruning is never changed or deleted");
+    let stands = pruning(&approved, &[]);
+    for set in [
+        "finished_at = 1, log_bytes = 1",
+        "finished_at = 1, pruned_at = pruned_at + 1",
+        "finished_at = 1, older_than = 1",
+        "finished_at = 1, attempt = 2",
+        "finished_at = NULL",
+    ] {
+        db.refuses_after(&stands, frozen, &format!("UPDATE prunings SET {set}"));
+    }
+    let finish = "UPDATE prunings SET finished_at = 1";
+    db.takes_after(&stands, finish);
+    let finished = format!("{stands}; {finish}");
+    db.refuses_after(&finished, frozen, "UPDATE prunings SET finished_at = 2");
+    db.refuses_after(&finished, frozen, "DELETE FROM prunings");
+    let exists = Why::Exists("a pruning is never changed or deleted");
+    db.refuses_after(&stands, exists, &stands);
+    if db.engine() == Engine::Sqlite {
+        let replacing = stands.replacen("INSERT", "INSERT OR REPLACE", 1);
+        db.refuses_after(&stands, frozen, &replacing);
+    }
+    truncating(db, "prunings", frozen);
+}
+
+fn what_is_pruned_loses_its_bytes_and_nothing_else(db: &Filled) {
+    let sealed = Why::Says("this attempt is sealed");
+    let task = format!("task_id = '{}'", db.reviewed);
+    let person = quoted(&db.person);
+    // the one with bytes is decided, then pruned
+    let decide = format!("{} AND {task}", deciding("rejected", &person, "'human'"));
+    let end = format!(
+        "UPDATE tasks SET status = 'failed' WHERE id = '{}'",
+        db.reviewed
+    );
+    let ended = format!("{decide}; {end}");
+    let pruned = format!("{ended}; {}", pruning(&db.reviewed.to_string(), &[]));
+    let (empty, other) = match db.engine() {
+        Engine::Sqlite => ("x''", "x'00'"),
+        Engine::Postgres => ("''::bytea", "'x'::bytea"),
+    };
+    let bytes = |value: &str, more: &str| {
+        format!("UPDATE log_entries SET bytes = {value}{more} WHERE {task}")
+    };
+    let drop_parts = format!("DELETE FROM file_bytes WHERE {task}");
+    for sql in [bytes(empty, ""), drop_parts.clone()] {
+        db.refuses_after(&ended, sealed, &sql);
+        db.takes_after(&pruned, &sql);
+    }
+    db.refuses_after(&pruned, sealed, &bytes(other, ""));
+    for more in [
+        "seq = 9",
+        "size = 0",
+        "at = 1",
+        "stream = 'agent'",
+        "in_tail = NOT in_tail",
+        "sha256 = 'x'",
+        "attempt = 2",
+        &format!("task_id = '{}'", db.gated),
+        &format!("account_id = '{}'", db.foreign.account),
+    ] {
+        let sql = bytes(empty, &format!(", {more}"));
+        let why = match db.engine() {
+            // whichever of its two triggers comes first
+            Engine::Sqlite => Why::Says("attempt"),
+            Engine::Postgres => sealed,
+        };
+        db.refuses_after(&pruned, why, &sql);
+    }
+    if db.engine() == Engine::Sqlite {
+        // text that is as empty is not the bytes that are allowed
+        db.refuses_after(&pruned, sealed, &bytes("''", ""));
+    }
+    for sql in [
+        format!("DELETE FROM log_entries WHERE {task}"),
+        db.copy("log_entries", &task, &[("seq", "9")]),
+        format!("UPDATE file_bytes SET part = 'diff' WHERE {task}"),
+        db.copy("file_bytes", &task, &[("n", "9")]),
+        format!("DELETE FROM files WHERE {task}"),
+        format!("UPDATE files SET truncated = TRUE WHERE {task}"),
+        format!("UPDATE uploads SET log_dropped_bytes = 1 WHERE {task}"),
+        format!("DELETE FROM uploads WHERE {task}"),
+    ] {
+        db.refuses_after(&pruned, sealed, &sql);
+    }
+    let evidence = Why::Says("sealed evidence never changes");
+    for set in ["manifest = '{}'", "sha256 = 'x'", "output = NULL"] {
+        let sql = format!("UPDATE evidence SET {set} WHERE {task}");
+        db.refuses_after(&pruned, evidence, &sql);
     }
 }
 

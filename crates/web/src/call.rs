@@ -200,7 +200,11 @@ impl Call {
                 cancel_requested,
             } => response.json(render::heartbeat(*expires_at, *cancel_requested)),
             Answer::Accepted => response.finish(),
-            Answer::Key(_) | Answer::User(_) | Answer::Session(_) | Answer::Claim(_) => {
+            Answer::Key(_)
+            | Answer::User(_)
+            | Answer::Session(_)
+            | Answer::Claim(_)
+            | Answer::Pruned(_) => {
                 return Err(unexpected_answer());
             }
         })
@@ -225,6 +229,7 @@ fn path_of(answer: &Answer) -> Option<String> {
         | Answer::Session(_)
         | Answer::Claim(_)
         | Answer::Heartbeat { .. }
+        | Answer::Pruned(_)
         | Answer::Accepted => None,
     }
 }

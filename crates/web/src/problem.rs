@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use approval_core::{Invalid, Refusal};
 use contract::{Code, Problem};
 use serde_json::json;
-use store::{ReadError, SubmitError};
+use store::{Pruning, ReadError, SubmitError};
 
 use crate::render;
 
@@ -60,6 +60,12 @@ impl Failure {
     /// What a caller cannot see does not exist for it.
     pub(crate) fn not_found(what: &'static str) -> Self {
         Refusal::NotFound(what).into()
+    }
+
+    /// The bytes of a log or a file were given up.
+    pub(crate) fn pruned(pruning: &Pruning) -> Self {
+        let detail = "the log and the files of this attempt were pruned; its evidence is kept";
+        Self::new(Code::Pruned, detail).with("prunedAt", pruning.at.to_string())
     }
 
     /// The budget of a credential or an address is used up for so many seconds.

@@ -197,23 +197,23 @@ routes! {
             Post decisions::review, Access::Capability(ApprovalsDecide),
                 [AlreadyDecided NotInReview EvidenceMismatch EvidenceRequired InvalidDecision];
         }
-        "/api/mission-control/tasks/{id}/output" { Get evidence::output, Access::Capability(TasksRead), []; }
+        "/api/mission-control/tasks/{id}/output" { Get evidence::output, Access::Capability(TasksRead), [Pruned]; }
         "/api/mission-control/tasks/{id}/logs" {
-            Get evidence::logs, Access::Capability(TasksRead), [];
+            Get evidence::logs, Access::Capability(TasksRead), [Pruned];
             Post runner::logs, Access::Runner, [LeaseLost InvalidLogs];
         }
         "/api/mission-control/tasks/{id}/logs/stream" {
-            Get evidence::log_stream, Access::Capability(TasksRead), [];
+            Get evidence::log_stream, Access::Capability(TasksRead), [Pruned];
         }
         "/api/mission-control/tasks/{id}/files" {
-            Get evidence::files, Access::Capability(TasksRead), [];
+            Get evidence::files, Access::Capability(TasksRead), [Pruned];
             Post runner::files, Access::Runner, [LeaseLost InvalidFiles];
         }
         "/api/mission-control/tasks/{id}/files/{n}/raw" {
-            Get evidence::raw, Access::Capability(TasksRead), [];
+            Get evidence::raw, Access::Capability(TasksRead), [Pruned];
         }
         "/api/mission-control/tasks/{id}/files/{n}/diff" {
-            Get evidence::diff, Access::Capability(TasksRead), [];
+            Get evidence::diff, Access::Capability(TasksRead), [Pruned];
         }
         "/api/mission-control/tasks/{id}/evidence" { Get evidence::sealed, Access::Capability(TasksRead), []; }
         "/api/mission-control/tasks/{id}/heartbeat" { Post runner::heartbeat, Access::Runner, [LeaseLost]; }

@@ -17,7 +17,9 @@ use crate::pool::ReadError;
 use crate::prepare::Prepared;
 use crate::rows::small;
 use crate::schema::{evidence, file_bytes, files, log_entries, task_contents, tasks, uploads};
-use crate::views::{self, AttemptView, FilePart, FileSummary, FileView, LogEnds, LogLine, Page};
+use crate::views::{
+    self, AttemptView, FilePart, FileSummary, FileView, LogEnds, LogLine, Page, TaskOutput,
+};
 
 /// The most bytes of diffs in one page of changed files, unless a single one has more.
 const PAGE_BYTES: i64 = 4 * 1024 * 1024;
@@ -80,17 +82,19 @@ impl Reads<'_> {
     }
 
     /// The output the runner named, or else the standard output of the kept log.
-    pub fn output(&mut self, task: TaskId, attempt: u32) -> Result<Vec<u8>, ReadError> {
+    pub fn output(&mut self, task: TaskId, attempt: u32) -> Result<TaskOutput, ReadError> {
         self.snapshot(|conn| {
             let named: Option<Option<Vec<u8>>> = on_db!(conn, |c| evidence::table
                 .find((task.to_string(), i64::from(attempt)))
                 .select(evidence::output)
                 .first(c)
                 .optional())?;
-            match named.flatten() {
-                Some(output) => Ok(output),
-                None => stdout(conn, task, attempt),
-            }
+            let is_named = named.as_ref().is_some_and(Option::is_some);
+            let bytes = match named.flatten() {
+                Some(output) => output,
+                None => stdout(conn, task, attempt)?,
+            };
+            Ok(TaskOutput { bytes, is_named })
         })
     }
 
@@ -216,6 +220,27 @@ impl Reads<'_> {
             .first(c)
             .optional());
         Ok(bytes.map_err(Fault::from)?)
+    }
+
+    /// Whether a part of a changed file was sent, be it pruned since or not.
+    pub fn was_sent(
+        &mut self,
+        task: TaskId,
+        attempt: u32,
+        n: i64,
+        part: FilePart,
+    ) -> Result<bool, ReadError> {
+        let sizes: Option<(Option<i64>, Option<i64>)> = on_db!(self.conn, |c| files::table
+            .find((task.to_string(), i64::from(attempt), n))
+            .select((files::diff_size, files::content_size))
+            .first(c)
+            .optional())
+        .map_err(Fault::from)?;
+        let (diff, content) = sizes.unwrap_or_default();
+        Ok(match part {
+            FilePart::Diff => diff.is_some(),
+            FilePart::Content => content.is_some(),
+        })
     }
 
     /// The sealed evidence: exactly the bytes that were hashed.

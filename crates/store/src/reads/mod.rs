@@ -7,6 +7,7 @@ mod board;
 mod desktops;
 mod keys;
 mod pages;
+mod prunings;
 mod sessions;
 mod sweeps;
 mod tasks;

@@ -8,7 +8,7 @@ use diesel::sql_types::BigInt;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
 
 use super::tasks::{is_visible, settings};
-use super::{Reads, Scope, approvals, attempts, cut};
+use super::{Reads, Scope, approvals, attempts, cut, prunings};
 use crate::connection::{Conn, on_db};
 use crate::fault::{Fault, stored};
 use crate::pool::ReadError;
@@ -51,6 +51,7 @@ impl Reads<'_> {
                     .remove(&id)
                     .unwrap_or_default(),
                 log: attempts::kept_log(conn, id, attempt)?,
+                pruning: prunings::pruning(conn, id, attempt)?,
                 next_pending: next_pending(conn, scope.account, id)?,
                 pending: pending(conn, scope.account)?,
                 desktop: desktop.view.clone(),

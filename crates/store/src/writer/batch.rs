@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::world::World;
-use super::{bulk, decide, load, write};
+use super::{bulk, decide, load, prune, write};
 use crate::clock::Clock;
 use crate::command::{Answered, Change, Request, SubmitError};
 use crate::connection::{Conn, Role};
@@ -16,7 +16,7 @@ use crate::dialect;
 use crate::fault::{Fault, Remedy};
 use crate::sabotage::Mistake;
 use crate::url::DatabaseUrl;
-use crate::views::Answer;
+use crate::views::{Answer, Freed, Pruned};
 
 /// How often a batch is run again after a passing error.
 const RETRIES: u32 = 3;
@@ -217,6 +217,7 @@ fn transact(conn: &mut Conn, requests: &[&Request], clock: Clock) -> Result<Comm
         .collect();
     write::write(conn, &world)?;
     let mut outcomes = Vec::with_capacity(requests.len());
+    let mut room = prune::Room::default();
     for (step, request) in steps.into_iter().zip(requests) {
         outcomes.push(match step {
             Ok(decide::Step::Answered(answered)) => Ok(answered),
@@ -227,6 +228,14 @@ fn transact(conn: &mut Conn, requests: &[&Request], clock: Clock) -> Result<Comm
                         answer: Answer::Accepted,
                         replayed: false,
                     }
+                })
+            }
+            Ok(decide::Step::Prune { task, is_first }) => {
+                let freed = prune::free(conn, &world, task, &mut room)?;
+                let freed = Freed { is_first, ..freed };
+                Ok(Answered {
+                    answer: Answer::Pruned(Pruned::Freed(freed)),
+                    replayed: false,
                 })
             }
             Err(refused) => Err(refused),

@@ -10,12 +10,12 @@ use approval_core::{
 };
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, JoinOnDsl, NullableExpressionMethods, QueryDsl,
-    RunQueryDsl, SelectableHelper,
+    Queryable, RunQueryDsl, Selectable, SelectableHelper,
 };
 
 use super::world::{
     AccountEntry, AnswerKey, ApprovalEntry, DesktopEntry, KeyEntry, LinkEntry, Origin,
-    SessionEntry, StoredAnswer, TaskEntry, UploadHead, UserEntry, World,
+    PruningEntry, SessionEntry, StoredAnswer, TaskEntry, UploadHead, UserEntry, World,
 };
 use crate::command::{Command, DecisionTarget, Login, Request, Sweep};
 use crate::connection::{Conn, on_db};
@@ -27,8 +27,8 @@ use crate::rows::{
     small,
 };
 use crate::schema::{
-    api_keys, approvals, desktops, idempotency, principals, sessions, sign_in_links, task_contents,
-    task_dependencies, tasks, uploads, users,
+    api_keys, approvals, desktops, idempotency, principals, prunings, sessions, sign_in_links,
+    task_contents, task_dependencies, tasks, uploads, users,
 };
 use crate::views::{Answer, DesktopView};
 
@@ -56,6 +56,8 @@ struct Wanted {
     completions: BTreeSet<String>,
     /// Tasks that may be retried: their dependencies are looked at as those of a new task.
     retries: BTreeSet<String>,
+    /// Tasks whose last attempt may be pruned.
+    prunings: BTreeSet<String>,
     /// Whether a task may die and take dependents with it.
     cascades: bool,
 }
@@ -158,6 +160,10 @@ impl Wanted {
                 self.cascades = true;
             }
             Command::TouchKeys(ids) => self.keys.extend(ids.iter().map(KeyId::to_string)),
+            Command::Prune { task, .. } => {
+                self.task(*task);
+                self.prunings.insert(task.to_string());
+            }
             Command::Sweep(sweep) => self.add_sweep(*sweep),
         }
     }
@@ -220,6 +226,7 @@ pub(super) fn load(
     loader.answers(&wanted)?;
     loader.contents(&tasks)?;
     loader.uploads(&wanted)?;
+    loader.prunings(&wanted)?;
     Ok(world)
 }
 
@@ -826,6 +833,72 @@ impl Loader<'_> {
                 .insert((stored(&task)?, small(attempt)?), head);
         }
         Ok(())
+    }
+}
+
+impl Loader<'_> {
+    /// Prunings that stand, and the bytes of the attempts that may get one.
+    fn prunings(&mut self, wanted: &Wanted) -> Result<(), Fault> {
+        if wanted.prunings.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<PruningRow> = on_db!(self.conn, |c| prunings::table
+            .filter(prunings::account_id.eq_any(&self.accounts))
+            .filter(prunings::task_id.eq_any(&wanted.prunings))
+            .select(PruningRow::as_select())
+            .load(c))?;
+        for row in rows {
+            let (task, entry) = row.into_entry()?;
+            self.world.prunings.insert(task, entry);
+        }
+        let rows: Vec<(String, i64, i64, i64, i64)> = on_db!(self.conn, |c| uploads::table
+            .filter(uploads::account_id.eq_any(&self.accounts))
+            .filter(uploads::task_id.eq_any(&wanted.prunings))
+            .select((
+                uploads::task_id,
+                uploads::attempt,
+                uploads::log_head_bytes,
+                uploads::log_tail_bytes,
+                uploads::file_bytes,
+            ))
+            .load(c))?;
+        for (task, attempt, head, tail, files) in rows {
+            let attempt = (stored(&task)?, small(attempt)?);
+            self.world
+                .upload_bytes
+                .insert(attempt, (head + tail, files));
+        }
+        Ok(())
+    }
+}
+
+/// A row of `prunings` as the writer needs it.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = prunings)]
+struct PruningRow {
+    account_id: String,
+    task_id: String,
+    attempt: i64,
+    evidence_sha256: String,
+    older_than: i64,
+    log_bytes: i64,
+    file_bytes: i64,
+    finished_at: Option<i64>,
+}
+
+impl PruningRow {
+    fn into_entry(self) -> Result<(TaskId, PruningEntry), Fault> {
+        let entry = PruningEntry {
+            account: stored(&self.account_id)?,
+            attempt: small(self.attempt)?,
+            evidence_sha256: stored(&self.evidence_sha256)?,
+            older_than: Timestamp::from_micros(self.older_than),
+            log_bytes: self.log_bytes,
+            file_bytes: self.file_bytes,
+            is_finished: self.finished_at.is_some(),
+            origin: Origin::Stored,
+        };
+        Ok((stored(&self.task_id)?, entry))
     }
 }
 

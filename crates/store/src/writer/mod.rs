@@ -4,6 +4,7 @@ pub(crate) mod batch;
 mod bulk;
 mod decide;
 pub(crate) mod load;
+mod prune;
 mod queue;
 pub(crate) mod world;
 pub(crate) mod write;

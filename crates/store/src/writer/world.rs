@@ -100,6 +100,19 @@ pub(crate) struct Sealing {
     pub output: Option<Vec<u8>>,
 }
 
+/// The pruning of a sealed attempt: the last of its task, no other is sealed.
+#[derive(Debug, Clone)]
+pub(crate) struct PruningEntry {
+    pub account: AccountId,
+    pub attempt: u32,
+    pub evidence_sha256: Digest,
+    pub older_than: Timestamp,
+    pub log_bytes: i64,
+    pub file_bytes: i64,
+    pub is_finished: bool,
+    pub origin: Origin,
+}
+
 /// A session of a person.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionEntry {
@@ -195,6 +208,9 @@ pub(crate) struct World {
     pub links: HashMap<Digest, LinkEntry>,
     /// Versions of uploads and the log sequence numbers they hold, of attempts to be completed.
     pub uploads: HashMap<(TaskId, u32), UploadHead>,
+    /// Bytes of logs and of files that attempts to be pruned have.
+    pub upload_bytes: HashMap<(TaskId, u32), (i64, i64)>,
+    pub prunings: HashMap<TaskId, PruningEntry>,
     /// Queued tasks of the desktops that ask for work, in `run` order.
     pub queues: HashMap<DesktopId, VecDeque<TaskId>>,
     pub answers: HashMap<AnswerKey, StoredAnswer>,
@@ -239,6 +255,8 @@ impl World {
             sessions: HashMap::new(),
             links: HashMap::new(),
             uploads: HashMap::new(),
+            upload_bytes: HashMap::new(),
+            prunings: HashMap::new(),
             queues: HashMap::new(),
             answers: HashMap::new(),
             begun: HashSet::new(),

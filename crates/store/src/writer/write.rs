@@ -6,6 +6,7 @@
 use approval_core::{Approval, TaskState};
 use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
 
+use super::prune;
 use super::world::{Origin, TaskEntry, World};
 use crate::connection::{Conn, on_db};
 use crate::dialect::{Cell, Kind, Target};
@@ -300,6 +301,7 @@ pub(super) fn write(conn: &mut Conn, world: &World) -> Result<(), Fault> {
         .filter(|e| has_new_state(e))
         .map(task_state_row);
     TASK_STATES.update(conn, states.collect())?;
+    prune::begin(conn, world)?;
     if !Mistake::LogAfterCommit.made() {
         write_log(conn, world)?;
     }

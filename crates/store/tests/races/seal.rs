@@ -251,7 +251,7 @@ async fn check(field: &Field, work: &Work, said: &Taken) {
                 let bytes = reads.file_part(id, 1, file.n, FilePart::Content)?;
                 files.insert(file.path, bytes.expect("a content"));
             }
-            Ok((manifest, logs, files, reads.output(id, 1)?))
+            Ok((manifest, logs, files, reads.output(id, 1)?.bytes))
         })
         .await;
     let hex = |bytes: &[u8]| Digest::of(bytes).to_string();

@@ -11,6 +11,7 @@ pub mod gate;
 pub mod idempotency;
 pub mod lists;
 pub mod pages;
+pub mod prunings;
 pub mod runner;
 pub mod sessions;
 pub mod sweeps;

@@ -39,7 +39,7 @@ async fn logs(site: &Site, id: TaskId) -> Vec<LogLine> {
 }
 
 async fn output(site: &Site, id: TaskId) -> Vec<u8> {
-    site.read(move |reads| reads.output(id, 1)).await
+    site.read(move |reads| reads.output(id, 1)).await.bytes
 }
 
 /// The sealed manifest, after a check that its bytes are what was hashed, in their canonical form.

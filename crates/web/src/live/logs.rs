@@ -40,7 +40,7 @@ enum Found {
     Nothing,
     /// Nothing new, and nothing will come.
     End(Status),
-    /// The task is not there any more.
+    /// The task is not there any more, or its log was pruned.
     Gone,
 }
 
@@ -82,7 +82,9 @@ impl LogStream {
                 };
                 let attempt = if attempt == 0 { view.attempt } else { attempt };
                 let lines = reads.logs(task, attempt, position, PAGE)?;
-                Ok((Some(view), attempt, lines))
+                // lines that lost their bytes are not lines that had none
+                let is_gone = reads.pruning(task, attempt)?.is_some();
+                Ok((Some(view).filter(|_| !is_gone), attempt, lines))
             })
             .await?;
         let Some(view) = view else {

@@ -9,6 +9,7 @@ use store::{ActivityRow, ReadError, Reads};
 use super::translate::{actor, status, task_address, when};
 use super::view::TaskLink;
 use super::view::activity::{Event, Mark};
+use super::view::words::bytes;
 use crate::call::Call;
 use crate::clock;
 use crate::problem::Failure;
@@ -126,6 +127,7 @@ fn words(kind: &str, payload: &Value) -> (Mark, &'static str, String) {
             _ => (Mark::Completed, "finished", "now Done".to_owned()),
         },
         "task.cancelled" => (Mark::Cancelled, "cancelled", none()),
+        "task.pruned" => (Mark::Pruned, "pruned log and files of", pruned(payload)),
         "approval.created" => (Mark::Asked, "asked for approval of", none()),
         "approval.resolved" => match text("status") {
             "approved" => (Mark::Approved, "approved", "now Done".to_owned()),
@@ -148,6 +150,11 @@ fn words(kind: &str, payload: &Value) -> (Mark, &'static str, String) {
         "key.revoked" => (Mark::Key, "revoked the API key", none()),
         _ => (Mark::Other, "did something newer than this page", none()),
     }
+}
+
+fn pruned(payload: &Value) -> String {
+    let of = |name: &str| bytes(payload[name].as_i64().unwrap_or_default());
+    format!("{} of log, {} of files", of("logBytes"), of("fileBytes"))
 }
 
 fn settings(payload: &Value) -> String {
@@ -176,6 +183,7 @@ mod tests {
             "task.started",
             "task.completed",
             "task.cancelled",
+            "task.pruned",
             "approval.created",
             "approval.resolved",
             "settings.changed",

@@ -4,16 +4,18 @@
 use std::collections::HashMap;
 
 use approval_core::{LogStream, Status};
-use store::{FileSummary, FileView, LogEnds, LogLine, TaskPage};
+use store::{FileSummary, FileView, LogEnds, LogLine, Pruning, TaskPage};
 
 use super::fields::Fields;
 use super::search;
-use super::translate::{Shape, callouts, change, task_address};
+use super::translate::{Shape, callouts, change, task_address, when};
 use super::view::files::{FileDiffView, FileEntry, Files};
 use super::view::logs::{Chunk, Gap, Hit, Hits, Logs, Stream};
+use super::view::pruned::Pruned;
 use super::view::task::Output;
 use super::view::words::{count, number};
 use crate::call::Call;
+use crate::clock;
 use crate::problem::Failure;
 use crate::show::{self, Ansi, DiffLimits, FileDiff};
 
@@ -39,7 +41,14 @@ const SUMMARY_ROWS: usize = 60;
 pub(super) async fn output(call: &Call, page: &TaskPage) -> Result<Output, Failure> {
     let state = &page.task.state;
     let (id, attempt) = (state.id, state.attempt);
-    let output = call.read(move |reads| reads.output(id, attempt)).await?;
+    let (output, pruning) = call
+        .read(move |reads| {
+            let output = reads.output(id, attempt)?;
+            Ok((output, reads.pruning(id, attempt)?))
+        })
+        .await?;
+    let pruning = pruning.filter(|_| !output.is_named);
+    let output = output.bytes;
     let shown = output.get(..OUTPUT).unwrap_or(&output);
     Ok(Output {
         text: whole(shown),
@@ -47,6 +56,7 @@ pub(super) async fn output(call: &Call, page: &TaskPage) -> Result<Output, Failu
         hidden_bytes: length(output.len() - shown.len()),
         // without a named output it is made of the log, whose middle may be gone
         truncated: page.log.dropped_bytes > 0,
+        pruned: pruning.map(pruned),
         raw: download(page, "output"),
     })
 }
@@ -57,7 +67,7 @@ pub(super) async fn logs(
     page: &TaskPage,
     query: &Fields,
 ) -> Result<(Logs, i64), Failure> {
-    let ends = read_ends(call, page, LOG_END, LOG_END).await?;
+    let (ends, pruning) = read_ends(call, page, LOG_END, LOG_END).await?;
     let last = ends
         .tail
         .last()
@@ -86,7 +96,8 @@ pub(super) async fn logs(
         bytes: page.log.kept_bytes,
         escapes: pens.escapes + pens_of_tail.escapes,
         streaming: is_running,
-        hits: if needle.is_empty() {
+        pruned: pruning.map(pruned),
+        hits: if needle.is_empty() || pruning.is_some() {
             None
         } else {
             Some(hits(call, page, &needle).await?)
@@ -97,15 +108,19 @@ pub(super) async fn logs(
     Ok((logs, last))
 }
 
-/// The last lines of the log, for a phone.
-pub(super) async fn last_lines(call: &Call, page: &TaskPage) -> Result<Vec<Chunk>, Failure> {
-    let ends = read_ends(call, page, 0, LAST_BYTES).await?;
+/// The last lines of the log, for a phone, or that they were pruned.
+pub(super) async fn last_lines(
+    call: &Call,
+    page: &TaskPage,
+) -> Result<(Vec<Chunk>, Option<Pruned>), Failure> {
+    let (ends, pruning) = read_ends(call, page, 0, LAST_BYTES).await?;
     let lines = if ends.tail.is_empty() {
         ends.head
     } else {
         ends.tail
     };
-    Ok(Pens::default().chunks(&last_of(lines)))
+    let chunks = Pens::default().chunks(&last_of(lines));
+    Ok((chunks, pruning.map(pruned)))
 }
 
 /// The entries that hold the last lines, the first of them cut to where these begin.
@@ -135,11 +150,32 @@ fn last_of(entries: Vec<LogLine>) -> Vec<LogLine> {
     kept
 }
 
-async fn read_ends(call: &Call, page: &TaskPage, head: i64, tail: i64) -> Result<LogEnds, Failure> {
+/// The two ends of the log; of one that was pruned, nothing and the fact that it was.
+async fn read_ends(
+    call: &Call,
+    page: &TaskPage,
+    head: i64,
+    tail: i64,
+) -> Result<(LogEnds, Option<Pruning>), Failure> {
     let state = &page.task.state;
     let (id, attempt) = (state.id, state.attempt);
-    call.read(move |reads| reads.log_ends(id, attempt, head, tail))
-        .await
+    call.read(move |reads| {
+        let ends = reads.log_ends(id, attempt, head, tail)?;
+        Ok(match reads.pruning(id, attempt)? {
+            None => (ends, None),
+            pruning => (LogEnds::default(), pruning),
+        })
+    })
+    .await
+}
+
+/// That bytes were given up, for those who look for them.
+pub(super) fn pruned(pruning: Pruning) -> Pruned {
+    Pruned {
+        at: when(pruning.at, clock::now()),
+        log_bytes: pruning.log_bytes,
+        file_bytes: pruning.file_bytes,
+    }
 }
 
 fn gap(ends: &LogEnds) -> Option<Gap> {
@@ -210,7 +246,7 @@ impl Pens {
 
 /// Looks for `needle`, without regard to case, in everything that is kept of the log.
 async fn hits(call: &Call, page: &TaskPage, needle: &str) -> Result<Hits, Failure> {
-    let all = read_ends(call, page, SEARCHED, SEARCHED).await?;
+    let (all, _) = read_ends(call, page, SEARCHED, SEARCHED).await?;
     let needle = search::lower(needle.as_bytes());
     let found = actix_web::web::block(move || find(&all, &needle));
     found.await.map_err(|_| Failure::internal())
@@ -265,12 +301,17 @@ pub(super) async fn files(call: &Call, page: &TaskPage, query: &Fields) -> Resul
     let state = &page.task.state;
     let (id, attempt) = (state.id, state.attempt);
     let after: Option<i64> = query.parsed("after");
-    let (list, diffs) = call
+    let (list, mut diffs, pruning) = call
         .read(move |reads| {
             let list = reads.file_list(id, attempt, None, LISTED)?;
-            Ok((list, reads.file_diffs(id, attempt, after, DIFFS)?))
+            let diffs = reads.file_diffs(id, attempt, after, DIFFS)?;
+            Ok((list, diffs, reads.pruning(id, attempt)?))
         })
         .await?;
+    if pruning.is_some() {
+        diffs.items.clear();
+        diffs.next = None;
+    }
     let split = query.text("view") == Some("split");
     let shown: Vec<FileDiffView> = diffs
         .items
@@ -291,6 +332,7 @@ pub(super) async fn files(call: &Call, page: &TaskPage, query: &Fields) -> Resul
         list: list_entries.collect(),
         total: list.total,
         list_more: list.total - length(list.items.len()),
+        pruned: pruning.map(pruned),
         escapes: shown
             .iter()
             .filter_map(|f| f.diff.as_ref())
@@ -352,7 +394,7 @@ pub(super) async fn first_diff(
 ) -> Result<Option<FileDiffView>, Failure> {
     let state = &page.task.state;
     let (id, attempt) = (state.id, state.attempt);
-    if page.summary.files == 0 {
+    if page.summary.files == 0 || page.pruning.is_some() {
         return Ok(None);
     }
     let files = call

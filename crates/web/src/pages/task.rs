@@ -82,9 +82,11 @@ fn tab_title(title: &str) -> String {
 }
 
 async fn summary(call: &Call, task: &TaskPage) -> Result<Summary, Failure> {
+    let (last_lines, pruned) = material::last_lines(call, task).await?;
     Ok(Summary {
-        last_lines: material::last_lines(call, task).await?,
+        last_lines,
         first_diff: material::first_diff(call, task).await?,
+        pruned,
     })
 }
 
@@ -120,6 +122,7 @@ fn facts_of(call: &Call, page: &TaskPage) -> Facts {
             entries: page.log.entries,
             bytes: page.log.kept_bytes,
             dropped: page.log.dropped_bytes,
+            pruned: page.pruning.map(material::pruned),
         },
         blocked_by: page.blocked.iter().map(link).collect(),
         releases: releases(page),

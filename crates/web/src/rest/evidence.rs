@@ -67,11 +67,15 @@ pub(crate) struct FilesQuery {
     params(("id" = String, Path)), responses((status = 200, description = "The output", body = String, content_type = "text/plain")))]
 pub(crate) async fn output(call: Call, id: Id<TaskId>) -> Reply {
     let task = id.0;
-    let output = read(&call, task, None, move |reads, attempt| {
-        reads.output(task, attempt)
+    let (output, pruning) = read(&call, task, None, move |reads, attempt| {
+        let output = reads.output(task, attempt)?;
+        Ok((output, reads.pruning(task, attempt)?))
     })
     .await?;
-    Ok(sandboxed(ContentType::plaintext()).body(output))
+    match pruning.filter(|_| !output.is_named) {
+        Some(pruning) => Err(Failure::pruned(&pruning)),
+        None => Ok(sandboxed(ContentType::plaintext()).body(output.bytes)),
+    }
 }
 
 /// The log: as JSON, or with `Accept: text/plain` its bytes.
@@ -87,7 +91,7 @@ pub(crate) async fn logs(call: Call, id: Id<TaskId>, query: Query<LogQuery>) -> 
     };
     let attempt = asked_attempt(query.0.attempt)?;
     let task = id.0;
-    let (lines, total) = read(&call, task, attempt, move |reads, attempt| {
+    let (lines, total) = read_bytes(&call, task, attempt, move |reads, attempt| {
         // one more than is shown tells whether there is a next page
         let asked = limit.saturating_add(i64::from(!as_text));
         let lines = reads.logs(task, attempt, after, asked)?;
@@ -116,7 +120,7 @@ pub(crate) async fn log_stream(call: Call, id: Id<TaskId>, query: Query<LogStrea
     let attempt = asked_attempt(query.0.attempt)?;
     let task = id.0;
     let uploads = call.hub().subscribe(Topic::Uploaded(task));
-    let attempt = read(&call, task, attempt, |_, attempt| Ok(attempt)).await?;
+    let attempt = read_bytes(&call, task, attempt, |_, attempt| Ok(attempt)).await?;
     let open = call.open()?;
     let store = call.store().clone();
     let source = LogStream::start(store, call.scope(), task, attempt, after, open, uploads);
@@ -129,7 +133,7 @@ pub(crate) async fn log_stream(call: Call, id: Id<TaskId>, query: Query<LogStrea
 pub(crate) async fn files(call: Call, id: Id<TaskId>, query: Query<FilesQuery>) -> Reply {
     let after = page::cursor(query.0.cursor.as_deref())?;
     let task = id.0;
-    let files = read(&call, task, None, move |reads, attempt| {
+    let files = read_bytes(&call, task, None, move |reads, attempt| {
         reads.files(task, attempt, after)
     })
     .await?;
@@ -154,11 +158,19 @@ pub(crate) async fn diff(call: Call, id: Id<TaskId>, n: Number) -> Reply {
 
 /// Bytes of the newest attempt, named by us: a name from an agent is no name for a file.
 async fn download(call: &Call, task: TaskId, n: i64, part: FilePart, ending: &str) -> Reply {
-    let bytes = read(call, task, None, move |reads, attempt| {
-        reads.file_part(task, attempt, n, part)
+    let (bytes, pruning) = read(call, task, None, move |reads, attempt| {
+        let bytes = reads.file_part(task, attempt, n, part)?;
+        // of a pruned attempt, parts that never were are told from those that went
+        let pruning = match bytes {
+            None if reads.was_sent(task, attempt, n, part)? => reads.pruning(task, attempt)?,
+            _ => None,
+        };
+        Ok((bytes, pruning))
     })
     .await?;
-    let bytes = bytes.ok_or_else(|| Failure::not_found("file"))?;
+    let bytes = bytes.ok_or_else(|| {
+        pruning.map_or_else(|| Failure::not_found("file"), |p| Failure::pruned(&p))
+    })?;
     Ok(sandboxed(ContentType::octet_stream())
         .insert_header((
             CONTENT_DISPOSITION,
@@ -203,6 +215,24 @@ async fn read<T: Send + 'static>(
         })
         .await?;
     found.map_err(Failure::not_found)
+}
+
+/// As [`read`], of bytes that are gone when the attempt was pruned.
+async fn read_bytes<T: Send + 'static>(
+    call: &Call,
+    task: TaskId,
+    asked: Option<u32>,
+    look: impl FnOnce(&mut Reads<'_>, u32) -> Result<T, ReadError> + Send + 'static,
+) -> Result<T, Failure> {
+    let (found, pruning) = read(call, task, asked, move |reads, attempt| {
+        let found = look(reads, attempt)?;
+        Ok((found, reads.pruning(task, attempt)?))
+    })
+    .await?;
+    match pruning {
+        Some(pruning) => Err(Failure::pruned(&pruning)),
+        None => Ok(found),
+    }
 }
 
 fn asked_attempt(attempt: Option<i64>) -> Result<Option<u32>, Failure> {

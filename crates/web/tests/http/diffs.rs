@@ -45,7 +45,7 @@ fn adds(lines: &str) -> Value {
     let count = lines.lines().count();
     let added: String = lines
         .split_inclusive('\n')
-        .map(|line| format!("+{line}"))
+        .flat_map(|line| ["+", line])
         .collect();
     diff("modified", format!("@@ -0,0 +1,{count} @@\n{added}"))
 }

@@ -14,6 +14,7 @@ mod page_live;
 mod pages;
 mod paths;
 mod people;
+mod pruned;
 mod safe;
 mod sessions;
 mod shown;

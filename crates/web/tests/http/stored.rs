@@ -95,8 +95,7 @@ impl Numbers {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    approval_core::Digest::from_bytes(Sha256::digest(bytes).into()).to_string()
 }
 
 /// What the server hands out under a path.
@@ -421,7 +420,7 @@ async fn names_are_only_data(world: &World) {
         .collect()
     };
     let before = look();
-    let (files_here, files_there) = (listing(&here), listing(&data));
+    let (ours, theirs) = (listing(&here), listing(&data));
 
     let attempt = Attempt::start(world, &desktop, "Names", "names").await;
     for some in names.chunks(50) {
@@ -470,9 +469,9 @@ async fn names_are_only_data(world: &World) {
             (answer.status, answer.body.as_slice()),
             (200, path.as_bytes())
         );
-        let named = answer.header("content-disposition");
-        let ours = format!("attachment; filename=\"{}-{}\"", attempt.task, file["n"]);
-        assert_eq!(named, ours, "a download has a name of ours");
+        let download = answer.header("content-disposition");
+        let expected = format!("attachment; filename=\"{}-{}\"", attempt.task, file["n"]);
+        assert_eq!(download, expected, "a download has a name of ours");
     }
     world
         .page(
@@ -483,16 +482,18 @@ async fn names_are_only_data(world: &World) {
         .shows(200);
 
     assert_eq!(look(), before, "a file outside the database");
-    assert_eq!(listing(&here), files_here);
+    assert_eq!(listing(&here), ours);
     if data != std::env::temp_dir() {
-        assert_eq!(listing(&data), files_there);
+        assert_eq!(listing(&data), theirs);
     }
 }
+
+/// Bytes of a log that are kept at its head, and as many at its tail (contract section 5).
+const KEPT: usize = 4 << 20;
 
 async fn the_middle_of_a_log_is_missed_to_the_byte(world: &World) {
     let person = world.person("owner@example.org").await;
     let desktop = world.desktop().await;
-    const KEPT: usize = 4 << 20;
     for size in [1_000, 100_000, 2 * KEPT, 2 * KEPT + 300_001, 3 * KEPT] {
         let mut attempt = Attempt::start(world, &desktop, "A log", "talk").await;
         let log = log_of(size);
@@ -867,32 +868,19 @@ async fn no_value_makes_the_engines_differ() {
         let ask = async |side: &Side| {
             let mut numbers = Numbers(seed.0);
             let calls = calls(&side.desktop.0, &side.task);
-            match calls.get(which) {
-                Some((method, path, body)) => {
-                    // ids are equally long, so that the same bytes change on both sides
-                    let body = mutated(&mut numbers, body);
-                    (
-                        format!(
-                            "{method} {}",
-                            path.replace(&side.task, "TASK")
-                                .replace(&side.desktop.0, "DESKTOP")
-                        ),
-                        String::from_utf8_lossy(&body)
-                            .chars()
-                            .take(300)
-                            .collect::<String>(),
-                        side.send(method, path, body).await,
-                    )
-                }
-                None => {
-                    let path = numbers.pick(ADDRESSES);
-                    (
-                        format!("GET {path}"),
-                        String::new(),
-                        side.send("GET", path, Vec::new()).await,
-                    )
-                }
-            }
+            let Some((method, path, body)) = calls.get(which) else {
+                let path = numbers.pick(ADDRESSES);
+                let answer = side.send("GET", path, Vec::new()).await;
+                return (format!("GET {path}"), String::new(), answer);
+            };
+            // ids are equally long, so that the same bytes change on both sides
+            let body = mutated(&mut numbers, body);
+            let path_of_all = path
+                .replace(&side.task, "TASK")
+                .replace(&side.desktop.0, "DESKTOP");
+            let begin = String::from_utf8_lossy(&body).chars().take(300).collect();
+            let answer = side.send(method, path, body).await;
+            (format!("{method} {path_of_all}"), begin, answer)
         };
         numbers.below(2);
         let (call, body, first) = ask(&sqlite).await;

@@ -7,13 +7,14 @@ mod attempts;
 mod cascade;
 mod desktops;
 mod keys;
+mod prunings;
 mod reviews;
 mod sessions;
 mod settings;
 mod sweeps;
 mod tasks;
 
-use approval_core::{PrincipalId, Refusal};
+use approval_core::{PrincipalId, Refusal, TaskId};
 
 use super::world::{AnswerKey, Bulk, NewAnswer, TaskEntry, World};
 use crate::command::{Answered, Command, Request, SubmitError};
@@ -24,6 +25,8 @@ use crate::views::Answer;
 pub(super) enum Step<'a> {
     /// It is answered.
     Answered(Answered),
+    /// The bytes of this task go, as many as fit into the batch; counted when they are gone.
+    Prune { task: TaskId, is_first: bool },
     /// Its lease is good; its rows are written after the decisions.
     Bulk(Bulk<'a>),
 }
@@ -115,6 +118,9 @@ pub(super) fn decide<'a>(world: &mut World, request: &'a Request) -> Result<Step
             };
             attempts::complete(world, request, &ending)?
         }
+        Command::Prune { task, older_than } => {
+            return prunings::prune(world, request, *task, *older_than);
+        }
         Command::Sweep(sweep) => sweeps::sweep(world, request.account, *sweep)?,
     };
     keep_answer(world, request, &answer);
@@ -182,7 +188,7 @@ pub(super) fn keep_answer(world: &mut World, request: &Request, answer: &Answer)
     if Mistake::AnswersForgotten.made() {
         return;
     }
-    if let (Answer::Claim(_) | Answer::Session(_), _) | (_, Err(_)) =
+    if let (Answer::Claim(_) | Answer::Session(_) | Answer::Pruned(_), _) | (_, Err(_)) =
         (answer, serde_json::to_string(answer))
     {
         return;
@@ -198,11 +204,7 @@ pub(super) fn keep_answer(world: &mut World, request: &Request, answer: &Answer)
 
 /// A task in the caller's world. An agent's is its desktop and the direct dependencies of the
 /// tasks there (contract section 6); everything else does not exist for it.
-fn visible_task(
-    world: &World,
-    request: &Request,
-    id: approval_core::TaskId,
-) -> Result<TaskEntry, Refusal> {
+fn visible_task(world: &World, request: &Request, id: TaskId) -> Result<TaskEntry, Refusal> {
     let entry = world.task(request.account, id)?;
     let Some(own) = request.principal.confined_to() else {
         return Ok(entry);

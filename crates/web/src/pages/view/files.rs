@@ -1,5 +1,6 @@
 //! The tab Files changed: the list, and diffs page by page.
 
+use super::pruned::Pruned;
 use crate::show::{FileDiff, RowKind, Shown};
 
 /// The tab.
@@ -18,6 +19,8 @@ pub struct Files {
     pub next: Option<String>,
     /// The first page again, when this is a later one.
     pub first: Option<String>,
+    /// Diffs and contents were given up: the list is all that is left.
+    pub pruned: Option<Pruned>,
     /// Invisible characters drawn in the diffs of this page.
     pub escapes: usize,
 }

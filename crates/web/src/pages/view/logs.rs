@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use super::pruned::Pruned;
 use super::words;
 use crate::show::Run;
 
@@ -25,6 +26,8 @@ pub struct Logs {
     pub bytes: i64,
     /// Invisible characters drawn in what is shown.
     pub escapes: usize,
+    /// The bytes were given up: nothing of the log is left to show.
+    pub pruned: Option<Pruned>,
     /// The task still runs: new chunks arrive.
     pub streaming: bool,
     /// What is searched for; empty for nothing.

@@ -18,6 +18,7 @@ pub mod files;
 pub mod logs;
 pub mod mission_control;
 pub mod new_task;
+pub mod pruned;
 pub mod retry;
 pub mod sign_in;
 pub mod task;

@@ -5,6 +5,7 @@ use askama::Template;
 use super::activity::Event;
 use super::files::{FileDiffView, Files};
 use super::logs::{Chunk, Logs};
+use super::pruned::Pruned;
 use super::{Actor, Frame, Gate, Kind, Status, TaskLink, When, words};
 use crate::show::Shown;
 
@@ -130,12 +131,14 @@ impl Changes {
 }
 
 /// The log of the attempt.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct LogFact {
     pub entries: i64,
     pub bytes: i64,
     /// Dropped from the middle when it was written; never to be seen again.
     pub dropped: i64,
+    /// Given up later, with the files.
+    pub pruned: Option<Pruned>,
 }
 
 /// A task that an approval starts.
@@ -241,6 +244,8 @@ pub struct Summary {
     pub last_lines: Vec<Chunk>,
     /// The first file that has a diff.
     pub first_diff: Option<FileDiffView>,
+    /// Why there is neither, when they were given up.
+    pub pruned: Option<Pruned>,
 }
 
 /// The tab that is open.
@@ -273,6 +278,8 @@ pub struct Output {
     pub hidden_bytes: i64,
     /// Cut when it was written.
     pub truncated: bool,
+    /// It was made of the log, and that was given up.
+    pub pruned: Option<Pruned>,
     /// The exact bytes, as a download.
     pub raw: String,
 }

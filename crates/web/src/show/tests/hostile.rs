@@ -88,8 +88,7 @@ const LINES: &[&[u8]] = &[
 
 /// How many byte strings: twenty thousand, or 2,000 for each round that `cargo xtask torture` asks for.
 fn strings() -> usize {
-    let rounds = std::env::var("TORTURE_ROUNDS").ok();
-    rounds.map_or(20_000, |rounds| 2_000 * rounds.parse::<usize>().unwrap())
+    2_000 * test_support::rounds(10)
 }
 
 #[test]
