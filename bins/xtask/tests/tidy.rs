@@ -125,3 +125,24 @@ fn every_mistake_on_purpose_has_a_suite_that_must_notice_it() {
         .collect();
     assert_eq!(uncontrolled, Vec::<&&str>::new());
 }
+
+#[test]
+fn every_test_that_a_guarantee_names_is_there() {
+    let guarantees = fs::read_to_string(root().join("docs/guarantees.md")).unwrap();
+    let sources: String = sources()
+        .iter()
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let quoted = guarantees.split('`').skip(1).step_by(2);
+    let tests: BTreeSet<&str> = quoted
+        .filter_map(|text| text.rsplit("::").next())
+        .filter(|text| text.matches('_').count() > 2)
+        .filter(|text| text.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+        .collect();
+    assert!(tests.len() > 50, "{}", tests.len());
+    let gone: Vec<_> = tests
+        .iter()
+        .filter(|test| !sources.contains(&format!("fn {test}")))
+        .collect();
+    assert_eq!(gone, Vec::<&&str>::new());
+}
