@@ -24,6 +24,8 @@ pub struct Options {
 enum Name {
     /// Databases that are restored from a backup under load, and backups that are killed
     Backup,
+    /// Byte strings, names and values that databases and renderers like to repair
+    Bytes,
     /// Runners that are killed, stopped beyond their lease, and cut off while they work
     Desktop,
     /// Servers that are killed while clients write
@@ -50,6 +52,8 @@ enum Name {
     FirstStarts,
     /// Keys that are revoked while they read and stream at three servers
     Revoked,
+    /// What an agent would like a reviewer to see, in a real browser; a round is a payload
+    Render,
     /// Attempts that are uploaded to, ended and approved at the same time
     Seal,
 }
@@ -61,6 +65,10 @@ impl Name {
             Self::Backup => [
                 "api",
                 "test(/^(restores|backup)::/) & test(/under_load|killed/)",
+            ],
+            Self::Bytes => [
+                "web",
+                "test(/^stored::/) | test(byte_strings_that_mean_harm)",
             ],
             Self::Migrations => ["api", "test(/^migration_kills::/)"],
             Self::Kills => ["api", "test(/^crash::/)"],
@@ -75,6 +83,7 @@ impl Name {
             Self::Revoked => ["api", "test(/^revoked::/)"],
             Self::Model => ["store", "binary(model)"],
             Self::Races => ["store", "binary(races) - test(/::what_was_sealed/)"],
+            Self::Render => ["api", "test(/^browser::/) & test(/hostile|lies/)"],
             Self::Seal => ["store", "binary(races) & test(/::what_was_sealed/)"],
         }
     }
