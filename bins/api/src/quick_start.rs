@@ -57,9 +57,10 @@ pub(crate) fn run(options: &QuickStart) -> Result<(), Failure> {
     };
     let state = AppState::new(store.clone(), config);
     let link = owner_link(&admin, options, address)?;
-    announce(options, address, &home, &link, &level);
     let served: Result<_, Failure> = runtime()?.block_on(async {
         let stop = stop_on_signal()?;
+        // whoever reads this may end the program at once
+        announce(options, address, &home, &link, &level);
         serve_metrics(&options.metrics, &stop)?;
         let server_stop = CancellationToken::new();
         let running = spawn_desktop(runner, stop.clone(), server_stop.clone())?;
