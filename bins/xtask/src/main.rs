@@ -6,6 +6,7 @@ mod browser;
 mod ci;
 mod controls;
 mod debian;
+mod fuzz;
 mod layers;
 mod mutants;
 mod openapi;
@@ -39,6 +40,7 @@ enum Command {
     Controls(controls::Options),
     Bench(bench::Options),
     Torture(torture::Options),
+    Fuzz(fuzz::Options),
     Layers(layers::Options),
     Mutants(mutants::Options),
     Openapi(openapi::Options),
@@ -64,6 +66,7 @@ fn perform(command: &Command) -> Result<(), Failure> {
         Command::Controls(options) => controls::run(&shell, options),
         Command::Bench(options) => bench::run(&shell, options),
         Command::Torture(options) => torture::run(&shell, options),
+        Command::Fuzz(options) => fuzz::run(&shell, options),
         Command::Layers(_) => layers::check(&shell),
         Command::Mutants(options) => mutants::run(&shell, options),
         Command::Openapi(options) => openapi::run(&shell, options),

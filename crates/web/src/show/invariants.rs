@@ -149,8 +149,11 @@ fn one_drawn<'a>(mut stream: &'a [u8], name: &str) -> Option<&'a [u8]> {
 
 fn exactly_drawn<'a>(stream: &'a [u8], name: &str) -> Option<&'a [u8]> {
     if stream.first() == Some(&0x1b) {
-        // the longest of this name: the bell that ends a string is not in it
-        let lengths = 1..=stream.len().min(4_096);
+        // the longest of this name: the bell that ends a string is not in it. Cancel and substitute end every
+        // sequence, and a bell after them is one of its own.
+        let cancelled = stream.iter().position(|byte| matches!(byte, 0x18 | 0x1a));
+        let most = cancelled.map_or(stream.len(), |at| at + 1);
+        let lengths = 1..=most.min(4_096);
         let length = lengths
             .rev()
             .find(|length| name_of(&stream[..*length]) == name)?;
