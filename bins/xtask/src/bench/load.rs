@@ -20,6 +20,9 @@ use tokio::task::{JoinSet, LocalSet};
 use super::failed;
 use crate::shell::Failure;
 
+/// The longest time that is told from longer ones, in microseconds.
+const LONGEST: u64 = 600_000_000;
+
 /// A request of a workload.
 pub struct Call {
     pub method: Method,
@@ -141,8 +144,9 @@ pub struct Measured {
 
 impl Measured {
     pub fn new() -> Self {
-        #[expect(clippy::expect_used, reason = "three digits are a precision it has")]
-        let latencies = Histogram::new(3).expect("a histogram");
+        // one that grew by itself would not, when asked to saturate
+        #[expect(clippy::expect_used, reason = "bounds and precision that it has")]
+        let latencies = Histogram::new_with_bounds(1, LONGEST, 3).expect("a histogram");
         Self {
             elapsed: Duration::ZERO,
             latencies,
@@ -156,7 +160,7 @@ impl Measured {
     }
 
     /// Adds what another connection measured.
-    fn merge(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: &Self) {
         // both count the same way, so nothing is lost
         let _same = self.latencies.add(&other.latencies);
     }
@@ -242,22 +246,53 @@ where
     F: Future<Output = Result<Measured, Failure>> + 'static,
 {
     LocalSet::new()
-        .run_until(async {
-            let mut open = Vec::new();
-            for _ in 0..connections {
-                open.push(Connection::open(address).await?);
-            }
-            let started = Instant::now();
-            let mut workers = JoinSet::new();
-            for connection in open {
-                workers.spawn_local(work(connection));
-            }
-            let mut measured = Measured::new();
-            while let Some(worker) = workers.join_next().await {
-                measured.merge(&worker.map_err(|e| failed("a connection", &e))??);
-            }
-            measured.elapsed = started.elapsed();
-            Ok(measured)
-        })
+        .run_until(each_here(address, connections, work))
         .await
+}
+
+/// The same among the tasks of a [`LocalSet`] that is there.
+pub async fn each_here<W, F>(
+    address: SocketAddr,
+    connections: u32,
+    work: W,
+) -> Result<Measured, Failure>
+where
+    W: Fn(Connection) -> F,
+    F: Future<Output = Result<Measured, Failure>> + 'static,
+{
+    let mut open = Vec::new();
+    for _ in 0..connections {
+        open.push(Connection::open(address).await?);
+    }
+    let started = Instant::now();
+    let mut workers = JoinSet::new();
+    for connection in open {
+        workers.spawn_local(work(connection));
+    }
+    let mut measured = Measured::new();
+    while let Some(worker) = workers.join_next().await {
+        measured.merge(&worker.map_err(|e| failed("a connection", &e))??);
+    }
+    measured.elapsed = started.elapsed();
+    Ok(measured)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_measured_is_told_to_three_digits() {
+        let mut measured = Measured::new();
+        for n in 1..=100 {
+            measured.note(Duration::from_millis(n));
+        }
+        let mut all = Measured::new();
+        all.merge(&measured);
+        assert_eq!(all.count(), 100);
+        assert!((all.within(0.5) - 50.0).abs() < 0.1, "{}", all.within(0.5));
+        assert!((all.within(0.99) - 99.0).abs() < 0.1);
+        all.note(Duration::from_hours(1));
+        assert!(all.within(1.0) > 599_000.0);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod decide;
 mod desktop;
+mod fanout;
 mod floor;
 mod lists;
 mod load;
@@ -41,6 +42,10 @@ pub struct Options {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
 
+    /// How many listen to the account in `fanout`
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=15_000))]
+    subscribers: u32,
+
     /// How often each page is asked for, or how many tasks a desktop runs
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     requests: u32,
@@ -52,6 +57,8 @@ enum Workload {
     Lists,
     /// Decisions a second through `POST …/tasks/:id/review`
     Decide,
+    /// Events to thousands who listen to one account
+    Fanout,
     /// Time and bytes of the pages of the dashboard with 10,000 and 100,000 tasks
     Pages,
     /// What a desktop's runner costs, and how soon it shows what a task prints
@@ -112,6 +119,9 @@ pub fn run(shell: &Shell, options: &Options) -> Result<(), Failure> {
             }
             Workload::Lists => {
                 runtime.block_on(lists::measure(shell, engine, &url, options))?;
+            }
+            Workload::Fanout => {
+                runtime.block_on(fanout::measure(shell, engine, &url, options))?;
             }
             Workload::Pages => {
                 runtime.block_on(pages::measure(shell, engine, &url, options.requests))?;

@@ -41,7 +41,7 @@ impl Report {
         }
     }
 
-    /// Notes a figure and prints it.
+    /// Notes a figure and prints it; what was not measured is no number and left out.
     pub fn add(
         &mut self,
         name: impl Into<String>,
@@ -49,6 +49,9 @@ impl Report {
         unit: &'static str,
         goal: Option<Goal>,
     ) {
+        if value.is_nan() {
+            return;
+        }
         let figure = Figure {
             name: name.into(),
             value,

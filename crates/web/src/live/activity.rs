@@ -1,14 +1,12 @@
 //! The stream of an account's log: from any number on, without gap or double (contract section 4).
 
-use std::collections::VecDeque;
-
 use actix_web::web::Bytes;
 use approval_core::AccountId;
 use store::{ReadError, Store};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Interval;
 
-use super::feed::{Feeds, Frame, Joined, PAGE, end_of_log, events};
+use super::feed::{Events, Feeds, Frame, Joined, end_of_log, events};
 use super::open::Open;
 use super::sse::{self, Source};
 
@@ -23,7 +21,6 @@ pub(crate) struct ActivityStream {
     position: i64,
     /// Whether there is something after `position` that no frame will bring.
     is_behind: bool,
-    replayed: VecDeque<Bytes>,
 }
 
 impl ActivityStream {
@@ -49,30 +46,30 @@ impl ActivityStream {
             // a number that is not there yet would hide the events up to it
             position: after.unwrap_or(end).min(end),
             is_behind: after.is_some_and(|after| after < end),
-            replayed: VecDeque::new(),
         })
     }
 
     /// Reads the next page of what is missing.
-    async fn replay(&mut self) -> Result<(), ReadError> {
+    async fn replay(&mut self) -> Result<Option<Bytes>, ReadError> {
         let page = events(&self.store, self.account, self.position).await?;
-        self.is_behind = page.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX);
-        for (seq, event) in page {
-            self.position = seq;
-            self.replayed.push_back(event);
-        }
-        Ok(())
+        self.is_behind = page.as_ref().is_some_and(Events::is_full);
+        Ok(page.map(|page| {
+            self.position = page.last;
+            page.bytes
+        }))
     }
 
-    /// Takes a frame: the very next event is passed on, an earlier one was sent already, a later
-    /// one shows that something is missing.
+    /// Takes a frame: what comes next is passed on, what came earlier was sent already, what comes
+    /// later shows that something is missing.
     fn take(&mut self, frame: Frame) -> Option<Bytes> {
         match frame {
-            Frame::Event(seq, event) if seq == self.position + 1 => {
-                self.position = seq;
-                return Some(event);
+            Frame::Events(events) if events.first == self.position + 1 => {
+                self.position = events.last;
+                return Some(events.bytes);
             }
-            Frame::Event(seq, _) | Frame::Head(seq) => self.is_behind |= seq > self.position,
+            Frame::Events(Events { last, .. }) | Frame::Head(last) => {
+                self.is_behind |= last > self.position;
+            }
         }
         None
     }
@@ -84,12 +81,11 @@ impl Source for ActivityStream {
             if self.open.is_ended() {
                 return None;
             }
-            if let Some(event) = self.replayed.pop_front() {
-                return Some(event);
-            }
             if self.is_behind {
                 // a client whose stream ends comes back with its Last-Event-ID
-                self.replay().await.ok()?;
+                if let Some(events) = self.replay().await.ok()? {
+                    return Some(events);
+                }
                 continue;
             }
             let frame = tokio::select! {
@@ -100,8 +96,8 @@ impl Source for ActivityStream {
             };
             match frame {
                 Ok(frame) => {
-                    if let Some(event) = self.take(frame) {
-                        return Some(event);
+                    if let Some(events) = self.take(frame) {
+                        return Some(events);
                     }
                 }
                 Err(RecvError::Lagged(_)) => self.is_behind = true,

@@ -1,5 +1,5 @@
 //! One reader of the log an account: each event is read and encoded once for all streams of the
-//! process.
+//! process, and what has come at once goes to each of them at once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_web::web::Bytes;
 use approval_core::AccountId;
-use store::{ReadError, Store};
+use store::{ActivityRow, ReadError, Store};
 use tokio::sync::broadcast;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -15,20 +15,51 @@ use tokio_util::sync::CancellationToken;
 use super::sse;
 use super::topic::{Signal, Topic, Topics};
 
-/// Events kept for streams that are slow; one that is slower reads the database.
-const KEPT: usize = 1_024;
+/// Frames kept for streams that are slow; one that is slower reads the database.
+const KEPT: usize = 128;
 /// Rows read at once.
-pub(crate) const PAGE: i64 = 500;
+const PAGE: i64 = 500;
 /// How long to wait after a failed read.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// How long a feed rests for each of its streams between two frames. A frame costs every stream a wake
+/// and a write; with thousands of streams several events must share one, or nothing else gets its turn.
+const REST: Duration = Duration::from_micros(10);
+/// Streams that cost too little to rest for.
+const FEW: usize = 100;
 
 /// What a feed says.
 #[derive(Debug, Clone)]
 pub(crate) enum Frame {
     /// The log reaches at least to here: what is missing must be read.
     Head(i64),
-    /// The event with this number, encoded.
-    Event(i64, Bytes),
+    /// The events that came next.
+    Events(Events),
+}
+
+/// Events that follow each other, encoded.
+#[derive(Debug, Clone)]
+pub(crate) struct Events {
+    /// The number of the first one.
+    pub(crate) first: i64,
+    /// The number of the last one.
+    pub(crate) last: i64,
+    pub(crate) bytes: Bytes,
+}
+
+impl Events {
+    /// `None` when there is none.
+    fn of(rows: &[ActivityRow]) -> Option<Self> {
+        let (first, last) = (rows.first()?.seq, rows.last()?.seq);
+        let mut text = String::new();
+        rows.iter().for_each(|row| sse::event(&mut text, row));
+        let bytes = text.into();
+        Some(Self { first, last, bytes })
+    }
+
+    /// Whether more may follow in the log.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.last - self.first + 1 >= PAGE
+    }
 }
 
 /// The feeds of the accounts with open streams.
@@ -117,10 +148,19 @@ async fn follow(
     let mut head = None;
     loop {
         match advance(&store, account, &mut head, &frames).await {
-            Ok(()) => signal.changed().await,
+            Ok(()) => {
+                sleep(rest(frames.receiver_count())).await;
+                signal.changed().await;
+            }
             Err(_) => sleep(AFTER_FAILURE).await,
         }
     }
+}
+
+/// How long to rest after a frame to so many streams.
+fn rest(streams: usize) -> Duration {
+    let many = if streams > FEW { streams } else { 0 };
+    REST * u32::try_from(many).unwrap_or(u32::MAX)
 }
 
 /// Sends what has come since `head`; the first time it only says where the log ends.
@@ -136,18 +176,16 @@ async fn advance(
         *head = Some(end);
         return Ok(());
     };
-    loop {
-        let events = events(store, account, at).await?;
-        let is_last = events.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
-        for (seq, event) in events {
-            let _ = frames.send(Frame::Event(seq, event));
-            at = seq;
-        }
+    while let Some(events) = events(store, account, at).await? {
+        let is_full = events.is_full();
+        at = events.last;
+        let _ = frames.send(Frame::Events(events));
         *head = Some(at);
-        if is_last {
-            return Ok(());
+        if !is_full {
+            break;
         }
     }
+    Ok(())
 }
 
 /// The number of the newest event, 0 before the first.
@@ -156,16 +194,13 @@ pub(crate) async fn end_of_log(store: &Store, account: AccountId) -> Result<i64,
     Ok(heads.first().map_or(0, |(_, head)| *head))
 }
 
-/// A page of encoded events after `after`.
+/// A page of the events after `after`.
 pub(crate) async fn events(
     store: &Store,
     account: AccountId,
     after: i64,
-) -> Result<Vec<(i64, Bytes)>, ReadError> {
+) -> Result<Option<Events>, ReadError> {
     store
-        .read(move |reads| {
-            let rows = reads.activity(account, after, PAGE)?;
-            Ok(rows.iter().map(|row| (row.seq, sse::event(row))).collect())
-        })
+        .read(move |reads| Ok(Events::of(&reads.activity(account, after, PAGE)?)))
         .await
 }

@@ -1,5 +1,6 @@
 //! The text of server-sent events, and answers made of them (contract section 4).
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use actix_web::http::Method;
@@ -20,13 +21,17 @@ pub(crate) trait Source: 'static {
     fn next(&mut self) -> impl Future<Output = Option<Bytes>>;
 }
 
-/// An event of the log: its number and, on one line, its data. The payload is canonical JSON, so
+/// Adds an event of the log: its number and, on one line, its data. The payload is canonical JSON, so
 /// there is no line break in it.
-pub(crate) fn event(row: &ActivityRow) -> Bytes {
+pub(crate) fn event(text: &mut String, row: &ActivityRow) {
     let ActivityRow {
         seq, kind, payload, ..
     } = row;
-    format!("id: {seq}\ndata: {{\"type\":\"{kind}\",\"payload\":{payload}}}\n\n").into()
+    // writing to a string cannot fail
+    let _ = write!(
+        text,
+        "id: {seq}\ndata: {{\"type\":\"{kind}\",\"payload\":{payload}}}\n\n"
+    );
 }
 
 /// A frame with JSON as its data and a number to go on from.
@@ -96,7 +101,9 @@ mod tests {
         };
         let expected =
             "id: 7\ndata: {\"type\":\"key.revoked\",\"payload\":{\"keyId\":\"key_a\"}}\n\n";
-        assert_eq!(event(&row), expected);
+        let mut text = String::new();
+        event(&mut text, &row);
+        assert_eq!(text, expected);
     }
 
     #[test]
