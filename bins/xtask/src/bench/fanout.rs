@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::load::{self, Call, Measured};
+use super::load::{self, Call, Measured, Pace};
 use super::report::{Goal, Report};
 use super::server::Server;
 use super::site::{Desktop, Waiting, call, text};
@@ -127,28 +127,24 @@ async fn open(
 
 /// Approves the tasks at a steady rate.
 async fn decide(server: &Server, tasks: Vec<Waiting>, sent: &Sent) -> Result<Measured, Failure> {
-    let tasks = Rc::new(RefCell::new((0_u32, tasks.into_iter())));
+    let pace = Pace::new(A_SECOND, tasks.len());
+    let tasks = Rc::new(RefCell::new(tasks.into_iter()));
     let (owner, sent) = (Rc::clone(&server.key), Rc::clone(sent));
-    let begin = Instant::now();
     load::each_here(server.address, DECIDERS, move |mut connection| {
-        let (tasks, owner, sent) = (Rc::clone(&tasks), Rc::clone(&owner), Rc::clone(&sent));
+        let (pace, tasks) = (Rc::clone(&pace), Rc::clone(&tasks));
+        let (owner, sent) = (Rc::clone(&owner), Rc::clone(&sent));
         async move {
             let mut measured = Measured::new();
-            loop {
-                let next = {
-                    let (number, tasks) = &mut *tasks.borrow_mut();
-                    *number += 1;
-                    tasks.next().map(|task| (*number, task))
+            while let Some(due) = pace.due().await {
+                let next = tasks.borrow_mut().next();
+                let Some(task) = next else {
+                    break;
                 };
-                let Some((number, task)) = next else {
-                    return Ok(measured);
-                };
-                let due = begin + Duration::from_secs_f64(f64::from(number) / A_SECOND);
-                tokio::time::sleep_until(due.into()).await;
                 sent.borrow_mut().insert(task.id.clone(), due);
                 connection.succeed(&task.approve(&owner)).await?;
                 measured.note(due.elapsed());
             }
+            Ok(measured)
         }
     })
     .await

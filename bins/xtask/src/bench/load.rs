@@ -1,7 +1,7 @@
 //! Load over loopback, on keep-alive connections: as fast as answers come ([`saturate`]), or at a rate
 //! that does not wait for them ([`offer`]).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -214,29 +214,56 @@ pub async fn offer(
     per_second: f64,
     calls: Vec<Call>,
 ) -> Result<Measured, Failure> {
-    let calls = Rc::new(RefCell::new((0_u32, VecDeque::from(calls))));
-    let begin = Instant::now() + Duration::from_millis(50);
+    let pace = Pace::new(per_second, calls.len());
+    let calls = Rc::new(RefCell::new(VecDeque::from(calls)));
     each(address, connections, move |mut connection| {
-        let calls = Rc::clone(&calls);
+        let (pace, calls) = (Rc::clone(&pace), Rc::clone(&calls));
         async move {
             let mut measured = Measured::new();
-            loop {
-                let next = {
-                    let (number, waiting) = &mut *calls.borrow_mut();
-                    *number += 1;
-                    waiting.pop_front().map(|call| (*number, call))
+            while let Some(due) = pace.due().await {
+                let next = calls.borrow_mut().pop_front();
+                let Some(call) = next else {
+                    break;
                 };
-                let Some((number, call)) = next else {
-                    return Ok(measured);
-                };
-                let due = begin + Duration::from_secs_f64(f64::from(number) / per_second);
-                tokio::time::sleep_until(due.into()).await;
                 connection.succeed(&call).await?;
                 measured.note(due.elapsed());
             }
+            Ok(measured)
         }
     })
     .await
+}
+
+/// When each of many calls is due, at a rate that does not wait for answers.
+pub struct Pace {
+    begin: Instant,
+    per_second: f64,
+    next: Cell<u32>,
+    count: u32,
+}
+
+impl Pace {
+    /// So many calls a second, beginning soon.
+    pub fn new(per_second: f64, count: usize) -> Rc<Self> {
+        Rc::new(Self {
+            begin: Instant::now() + Duration::from_millis(50),
+            per_second,
+            next: Cell::new(0),
+            count: u32::try_from(count).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// Waits until the next call is due and says when that was; `None` after the last.
+    pub async fn due(&self) -> Option<Instant> {
+        let number = self.next.get();
+        if number == self.count {
+            return None;
+        }
+        self.next.set(number + 1);
+        let due = self.begin + Duration::from_secs_f64(f64::from(number) / self.per_second);
+        tokio::time::sleep_until(due.into()).await;
+        Some(due)
+    }
 }
 
 /// Runs one worker a connection to its end.

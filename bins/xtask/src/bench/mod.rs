@@ -4,13 +4,19 @@ mod decide;
 mod desktop;
 mod fanout;
 mod floor;
+mod idle;
 mod lists;
 mod load;
 mod pages;
+mod replicas;
 mod report;
+mod scale;
+mod seed;
 mod server;
 mod site;
+mod soak;
 mod stream;
+mod works;
 
 use std::path::Path;
 use std::time::Duration;
@@ -46,6 +52,14 @@ pub struct Options {
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=15_000))]
     subscribers: u32,
 
+    /// How many tasks the large database of `scale` has
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(10_000..=20_000_000))]
+    tasks: u32,
+
+    /// How long `soak` takes
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(4..=1_440))]
+    minutes: u32,
+
     /// How often each page is asked for, or how many tasks a desktop runs
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     requests: u32,
@@ -61,6 +75,16 @@ enum Workload {
     Fanout,
     /// Time and bytes of the pages of the dashboard with 10,000 and 100,000 tasks
     Pages,
+    /// Creating tasks, and their whole way to a decision
+    Works,
+    /// Three servers on one PostgreSQL
+    Replicas,
+    /// Lists and decisions with 1,000 and with 1,000,000 tasks
+    Scale,
+    /// Memory without work, start and size of the program
+    Idle,
+    /// Whether anything grows under a steady load
+    Soak,
     /// What a desktop's runner costs, and how soon it shows what a task prints
     Desktop,
 }
@@ -113,23 +137,21 @@ pub fn run(shell: &Shell, options: &Options) -> Result<(), Failure> {
     let runtime = runtime()?;
     databases.retain(|(engine, _)| options.engine.is_none_or(|only| only == *engine));
     for (engine, url) in databases {
-        match options.workload {
-            Workload::Decide => {
-                runtime.block_on(decide::measure(shell, engine, &url, options))?;
+        let (url, requests) = (&url, options.requests);
+        runtime.block_on(async {
+            match options.workload {
+                Workload::Decide => decide::measure(shell, engine, url, options).await,
+                Workload::Lists => lists::measure(shell, engine, url, options).await,
+                Workload::Fanout => fanout::measure(shell, engine, url, options).await,
+                Workload::Works => works::measure(shell, engine, url, options).await,
+                Workload::Replicas => replicas::measure(shell, engine, url, options).await,
+                Workload::Scale => scale::measure(shell, engine, url, options).await,
+                Workload::Idle => idle::measure(shell, engine, url, options).await,
+                Workload::Soak => soak::measure(shell, engine, url, options).await,
+                Workload::Pages => pages::measure(shell, engine, url, requests).await,
+                Workload::Desktop => desktop::measure(shell, engine, url, requests).await,
             }
-            Workload::Lists => {
-                runtime.block_on(lists::measure(shell, engine, &url, options))?;
-            }
-            Workload::Fanout => {
-                runtime.block_on(fanout::measure(shell, engine, &url, options))?;
-            }
-            Workload::Pages => {
-                runtime.block_on(pages::measure(shell, engine, &url, options.requests))?;
-            }
-            Workload::Desktop => {
-                runtime.block_on(desktop::measure(shell, engine, &url, options.requests))?;
-            }
-        }
+        })?;
     }
     if cluster.is_none() {
         println!("PostgreSQL: SKIPPED, because there is no server.");
@@ -178,6 +200,16 @@ fn milliseconds(duration: Duration) -> f64 {
 /// Resident memory of a process in MiB, as the kernel counts it.
 fn resident(process: u32) -> Option<f64> {
     memory(process, "VmRSS:")
+}
+
+/// Bytes that a process has written to disks so far.
+fn written(process: u32) -> Option<f64> {
+    let io =
+        std::fs::read_to_string(Path::new("/proc").join(process.to_string()).join("io")).ok()?;
+    let line = io
+        .lines()
+        .find_map(|line| line.strip_prefix("write_bytes:"))?;
+    line.trim().parse().ok()
 }
 
 /// The most that was resident of a process so far, in MiB.

@@ -32,6 +32,13 @@ impl Server {
 
     /// One more server on a database that has everything.
     pub async fn start_another(shell: &Shell, url: &str, key: Rc<str>) -> Result<Self, Failure> {
+        let server = Self::spawn(shell, url, key)?;
+        server.wait_until_ready().await?;
+        Ok(server)
+    }
+
+    /// The same, not yet listening.
+    pub fn spawn(shell: &Shell, url: &str, key: Rc<str>) -> Result<Self, Failure> {
         let address = free_address()?;
         let metrics = free_address()?;
         let process = program(shell, "api")
@@ -52,14 +59,12 @@ impl Server {
                 command: "api serve".to_owned(),
                 source,
             })?;
-        let server = Self {
+        Ok(Self {
             process,
             address,
             metrics,
             key,
-        };
-        server.wait_until_ready().await?;
-        Ok(server)
+        })
     }
 
     pub fn process(&self) -> u32 {

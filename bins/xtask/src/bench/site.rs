@@ -86,7 +86,7 @@ impl Desktop {
     }
 
     /// Claims and completes whatever is queued.
-    async fn finish_all(&self, server: &Server) -> Result<Vec<Waiting>, Failure> {
+    pub async fn finish_all(&self, server: &Server) -> Result<Vec<Waiting>, Failure> {
         let tasks = Rc::new(RefCell::new(Vec::new()));
         let (desktop, found) = (self.clone(), Rc::clone(&tasks));
         load::each(server.address, PREPARING, move |mut connection| {
