@@ -5,6 +5,7 @@ mod desktop;
 mod fanout;
 mod floor;
 mod idle;
+mod instructions;
 mod lists;
 mod load;
 mod pages;
@@ -60,6 +61,10 @@ pub struct Options {
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(4..=1_440))]
     minutes: u32,
 
+    /// Record the counts of `instructions` anew
+    #[arg(long)]
+    record: bool,
+
     /// How often each page is asked for, or how many tasks a desktop runs
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     requests: u32,
@@ -85,6 +90,8 @@ enum Workload {
     Idle,
     /// Whether anything grows under a steady load
     Soak,
+    /// Instructions that the rules take, beside the recorded counts
+    Instructions,
     /// What a desktop's runner costs, and how soon it shows what a task prints
     Desktop,
 }
@@ -114,6 +121,9 @@ impl Engine {
 pub fn run(shell: &Shell, options: &Options) -> Result<(), Failure> {
     if cfg!(debug_assertions) {
         return in_release(shell);
+    }
+    if matches!(options.workload, Workload::Instructions) {
+        return instructions::measure(shell, options.record);
     }
     let mut build = cargo(["build", "--release", "--bins", "--examples"]);
     shell.run(build.args(["-p", "api", "-p", "desktop", "-p", "migrate", "-p", "web"]))?;
@@ -148,6 +158,7 @@ pub fn run(shell: &Shell, options: &Options) -> Result<(), Failure> {
                 Workload::Scale => scale::measure(shell, engine, url, options).await,
                 Workload::Idle => idle::measure(shell, engine, url, options).await,
                 Workload::Soak => soak::measure(shell, engine, url, options).await,
+                Workload::Instructions => Ok(()),
                 Workload::Pages => pages::measure(shell, engine, url, requests).await,
                 Workload::Desktop => desktop::measure(shell, engine, url, requests).await,
             }
