@@ -9,9 +9,9 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let Some(name) = arguments.next() else {
-        works::WORKS
-            .iter()
-            .for_each(|work| println!("{}", work.name));
+        for work in works::WORKS {
+            println!("{}", work.name);
+        }
         return ExitCode::SUCCESS;
     };
     let count = arguments.next().and_then(|count| count.parse::<u32>().ok());
