@@ -222,6 +222,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    totals (account_id, kind, status, desktop_id) {
+        account_id -> Text,
+        desktop_id -> Text,
+        kind -> Text,
+        status -> Text,
+        number -> BigInt,
+    }
+}
+
+diesel::table! {
     activity (account_id, seq) {
         account_id -> Text,
         seq -> BigInt,
@@ -292,6 +302,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     evidence,
     prunings,
     approvals,
+    totals,
     activity,
     idempotency,
     sessions,

@@ -1,11 +1,12 @@
 //! The migrations: the same on both engines, and each can be undone and applied again.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use store::migrations::{self, MigrationError, MigrationState};
 use store::server_lock::{LockError, ServerLock};
 use store::url::DatabaseUrl;
-use test_support::{Engine, TestDb};
+use test_support::{Engine, Site, TestDb};
 
 fn url(db: &TestDb) -> DatabaseUrl {
     db.url().parse().unwrap()
@@ -62,6 +63,48 @@ fn up_down_up_leaves_the_same_schema_on_sqlite() {
 #[test]
 fn up_down_up_leaves_the_same_schema_on_postgres() {
     up_down_up(Engine::Postgres);
+}
+
+/// Totals are counted when their table is made, on a database that is in use already.
+fn totals_of_what_was_there(engine: Engine) {
+    let Some(site) = Site::open(engine) else {
+        return;
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let id = site.to_review("approved").await.state.id;
+        site.review(id, approval_core::DecisionRequest::approve())
+            .await;
+        site.to_review("waits").await;
+    });
+    let db = Arc::clone(&site.db);
+    drop(site);
+    while migrations::revert(&url(&db)).unwrap() != "2026-11-25-060000_totals" {}
+    migrations::run(&url(&db)).unwrap();
+    db.check_totals();
+    let query = "SELECT kind, status, number FROM totals ORDER BY kind, status";
+    let rows = db.query(query).unwrap();
+    let rows: Vec<String> = rows
+        .into_iter()
+        .map(|row| row.into_iter().flatten().collect::<Vec<_>>().join(" "))
+        .collect();
+    let expected = [
+        "approval approved 1",
+        "approval pending 1",
+        "task done 1",
+        "task review 1",
+    ];
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn totals_of_what_was_there_are_counted_on_sqlite() {
+    totals_of_what_was_there(Engine::Sqlite);
+}
+
+#[test]
+fn totals_of_what_was_there_are_counted_on_postgres() {
+    totals_of_what_was_there(Engine::Postgres);
 }
 
 #[test]

@@ -1,17 +1,17 @@
 //! What belongs to an account as a whole: settings, counts and the log.
 
-use approval_core::{AccountId, Settings, Status, TaskId, Timestamp};
-use diesel::dsl::{count_star, sql};
+use approval_core::{AccountId, ApprovalStatus, Settings, Status, TaskId, Timestamp};
+use diesel::dsl::sql;
 use diesel::sql_types::{Bool, Integer, Text};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
 
-use super::{Reads, cut};
+use super::{Reads, Scope, cut, totals};
 use crate::connection::{Conn, on_db};
 use crate::dialect;
 use crate::fault::{Fault, stored};
 use crate::pool::ReadError;
 use crate::rows::identity;
-use crate::schema::{accounts, activity, approvals, desktops, tasks};
+use crate::schema::{accounts, activity, approvals, desktops};
 use crate::views::{ActivityPage, ActivityRow, Dashboard};
 
 diesel::define_sql_function! {
@@ -32,22 +32,17 @@ impl Reads<'_> {
     pub fn dashboard(&mut self, account: AccountId) -> Result<Dashboard, ReadError> {
         let id = account.to_string();
         self.snapshot(|conn| {
-            let counts: Vec<(String, i64)> = on_db!(conn, |c| tasks::table
-                .filter(tasks::account_id.eq(&id))
-                .group_by(tasks::status)
-                .select((tasks::status, count_star()))
-                .load(c))?;
+            let counts = totals::tasks_by_status(conn, account)?;
             let count_of = |status: &Status| {
-                counts
-                    .iter()
-                    .find(|(text, _)| text == status.as_str())
-                    .map_or(0, |(_, n)| *n)
+                let of_status = counts.iter().filter(|(text, _)| text == status.as_str());
+                of_status.map(|(_, n)| n).sum()
             };
-            let pending_approvals = on_db!(conn, |c| approvals::table
-                .filter(approvals::account_id.eq(&id))
-                .filter(approvals::status.eq("pending"))
-                .count()
-                .get_result(c))?;
+            let everything = Scope {
+                account,
+                desktop: None,
+            };
+            let pending = Some(ApprovalStatus::Pending);
+            let pending_approvals = totals::approvals(conn, everything, &[], pending)?;
             let oldest: Option<i64> = on_db!(conn, |c| approvals::table
                 .filter(approvals::account_id.eq(&id))
                 .filter(approvals::status.eq("pending"))

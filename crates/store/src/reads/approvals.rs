@@ -6,7 +6,7 @@ use approval_core::{ApprovalId, ApprovalStatus};
 use diesel::{BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
 
 use super::tasks::{dependency_lineages, is_visible, settings};
-use super::{Reads, Scope, cut};
+use super::{Reads, Scope, cut, totals};
 use crate::connection::{Conn, on_db};
 use crate::fault::{Fault, stored};
 use crate::pool::ReadError;
@@ -77,37 +77,31 @@ fn listed(
         Some(desktop) => dependency_lineages(conn, scope.account, desktop)?,
         None => Vec::new(),
     };
-    on_db!(conn, |c| {
-        macro_rules! query {
-            () => {{
-                let mut query = approvals::table
-                    .filter(approvals::account_id.eq(scope.account.to_string()))
-                    .into_boxed();
-                // only a desktop needs the tasks: for a whole account, the index counts alone
-                if let Some(own) = scope.desktop {
-                    let own = tasks::desktop_id.eq(own.to_string());
-                    let visible = tasks::table
-                        .filter(tasks::account_id.eq(scope.account.to_string()))
-                        .filter(own.or(tasks::lineage_id.eq_any(&lineages)))
-                        .select(tasks::id);
-                    query = query.filter(approvals::task_id.eq_any(visible));
-                }
-                if let Some(status) = filter.status {
-                    query = query.filter(approvals::status.eq(status.as_str()));
-                }
-                query
-            }};
+    let total = totals::approvals(conn, scope, &lineages, filter.status)?;
+    let ids = on_db!(conn, |c| {
+        let mut page = approvals::table
+            .filter(approvals::account_id.eq(scope.account.to_string()))
+            .order(approvals::id.asc())
+            .limit(filter.limit + 1)
+            .into_boxed();
+        // only a desktop needs the tasks: for a whole account, the index tells alone
+        if let Some(own) = scope.desktop {
+            let own = tasks::desktop_id.eq(own.to_string());
+            let visible = tasks::table
+                .filter(tasks::account_id.eq(scope.account.to_string()))
+                .filter(own.or(tasks::lineage_id.eq_any(&lineages)))
+                .select(tasks::id);
+            page = page.filter(approvals::task_id.eq_any(visible));
         }
-        let total = query!().count().get_result(c)?;
-        let mut page = query!().order(approvals::id.asc()).limit(filter.limit + 1);
+        if let Some(status) = filter.status {
+            page = page.filter(approvals::status.eq(status.as_str()));
+        }
         if let Some(after) = filter.after {
             page = page.filter(approvals::id.gt(after.to_string()));
         }
-        Ok((
-            page.select((approvals::id, approvals::task_id)).load(c)?,
-            total,
-        ))
-    })
+        page.select((approvals::id, approvals::task_id)).load(c)
+    })?;
+    Ok((ids, total))
 }
 
 /// Everything that is shown with some approvals, in their order.

@@ -10,7 +10,7 @@ use diesel::{
 };
 
 use super::tasks::dependency_lineages;
-use super::{Reads, Scope};
+use super::{Reads, Scope, totals};
 use crate::connection::{Conn, on_db};
 use crate::fault::{Fault, stored};
 use crate::pool::ReadError;
@@ -185,9 +185,8 @@ impl Find<'_> {
     }
 
     fn count(&self, conn: &mut Conn, status: Status) -> Result<i64, Fault> {
-        Ok(on_db!(conn, |c| of_status!(self, status)
-            .count()
-            .get_result(c))?)
+        let desktop = self.filter.desktop;
+        totals::tasks(conn, self.scope, self.lineages, &[status], desktop)
     }
 
     fn newest(

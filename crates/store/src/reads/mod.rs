@@ -11,6 +11,7 @@ mod prunings;
 mod sessions;
 mod sweeps;
 mod tasks;
+mod totals;
 
 use approval_core::{AccountId, DesktopId, Timestamp};
 

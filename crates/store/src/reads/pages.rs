@@ -8,7 +8,7 @@ use diesel::sql_types::BigInt;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
 
 use super::tasks::{is_visible, settings};
-use super::{Reads, Scope, approvals, attempts, cut, prunings};
+use super::{Reads, Scope, approvals, attempts, cut, prunings, totals};
 use crate::connection::{Conn, on_db};
 use crate::fault::{Fault, stored};
 use crate::pool::ReadError;
@@ -202,11 +202,11 @@ fn desktop_names(world: &World) -> HashMap<DesktopId, String> {
 }
 
 fn pending(conn: &mut Conn, account: AccountId) -> Result<i64, Fault> {
-    Ok(on_db!(conn, |c| approval_rows::table
-        .filter(approval_rows::account_id.eq(account.to_string()))
-        .filter(approval_rows::status.eq(ApprovalStatus::Pending.as_str()))
-        .count()
-        .get_result(c))?)
+    let everything = Scope {
+        account,
+        desktop: None,
+    };
+    totals::approvals(conn, everything, &[], Some(ApprovalStatus::Pending))
 }
 
 /// The task of the oldest pending approval that is not about `but`.
@@ -232,33 +232,28 @@ fn newest_of(
     limit: i64,
     before: Option<ApprovalId>,
 ) -> Result<Approvals, Fault> {
-    on_db!(conn, |c| {
-        macro_rules! query {
-            () => {{
-                let mut query = approval_rows::table
-                    .filter(approval_rows::account_id.eq(scope.account.to_string()))
-                    .filter(approval_rows::status.eq(status.as_str()))
-                    .into_boxed();
-                if let Some(own) = scope.desktop {
-                    let of_desktop = tasks::table
-                        .filter(tasks::account_id.eq(scope.account.to_string()))
-                        .filter(tasks::desktop_id.eq(own.to_string()))
-                        .select(tasks::id);
-                    query = query.filter(approval_rows::task_id.eq_any(of_desktop));
-                }
-                query
-            }};
+    let total = totals::approvals(conn, scope, &[], Some(status))?;
+    let ids = on_db!(conn, |c| {
+        let mut page = approval_rows::table
+            .filter(approval_rows::account_id.eq(scope.account.to_string()))
+            .filter(approval_rows::status.eq(status.as_str()))
+            .order(approval_rows::id.desc())
+            .limit(limit + 1)
+            .into_boxed();
+        if let Some(own) = scope.desktop {
+            let of_desktop = tasks::table
+                .filter(tasks::account_id.eq(scope.account.to_string()))
+                .filter(tasks::desktop_id.eq(own.to_string()))
+                .select(tasks::id);
+            page = page.filter(approval_rows::task_id.eq_any(of_desktop));
         }
-        let total = query!().count().get_result(c)?;
-        let mut page = query!().order(approval_rows::id.desc()).limit(limit + 1);
         if let Some(before) = before {
             page = page.filter(approval_rows::id.lt(before.to_string()));
         }
-        let ids = page
-            .select((approval_rows::id, approval_rows::task_id))
-            .load(c)?;
-        Ok((ids, total))
-    })
+        page.select((approval_rows::id, approval_rows::task_id))
+            .load(c)
+    })?;
+    Ok((ids, total))
 }
 
 /// Task, attempt, files, files with known lines, lines added and removed, files that were cut.

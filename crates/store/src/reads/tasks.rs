@@ -3,11 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 
 use approval_core::{AccountId, DesktopId, Settings, Status, TaskId};
-use diesel::{
-    BoolExpressionMethods, ExpressionMethods, JoinOnDsl, OptionalExtension, QueryDsl, RunQueryDsl,
-};
+use diesel::{ExpressionMethods, JoinOnDsl, OptionalExtension, QueryDsl, RunQueryDsl};
 
-use super::{Reads, Scope, cut};
+use super::{Reads, Scope, cut, totals};
 use crate::connection::{Conn, on_db};
 use crate::fault::{Fault, stored};
 use crate::pool::ReadError;
@@ -81,37 +79,97 @@ impl Reads<'_> {
 
 /// The ids of a page and one more, and how many there are in all.
 fn listed(conn: &mut Conn, scope: Scope, filter: &TaskFilter) -> Result<(Vec<String>, i64), Fault> {
-    let foreign = match scope.desktop {
+    let lineages = match scope.desktop {
         Some(desktop) => dependency_lineages(conn, scope.account, desktop)?,
         None => Vec::new(),
     };
-    let statuses: Vec<&str> = filter.statuses.iter().map(|s| s.as_str()).collect();
-    on_db!(conn, |c| {
-        macro_rules! query {
-            () => {{
-                let mut query = tasks::table
-                    .filter(tasks::account_id.eq(scope.account.to_string()))
-                    .into_boxed();
-                if let Some(own) = scope.desktop {
-                    let own = tasks::desktop_id.eq(own.to_string());
-                    query = query.filter(own.or(tasks::lineage_id.eq_any(&foreign)));
+    let statuses = &filter.statuses;
+    let total = totals::tasks(conn, scope, &lineages, statuses, filter.desktop)?;
+    let mut ids = Vec::new();
+    for shelf in shelves(scope, &lineages, filter) {
+        ids.extend(shelf.newest(conn, scope.account, filter)?);
+    }
+    ids.sort_unstable_by(|a, b| b.cmp(a));
+    let page = usize::try_from(filter.limit + 1).unwrap_or(usize::MAX);
+    ids.truncate(page);
+    Ok((ids, total))
+}
+
+/// Tasks that an index holds in the order of their ids, so that the newest are found without looking at
+/// the others.
+enum Shelf<'a> {
+    /// All of the account.
+    Account,
+    /// Of one status.
+    Status(Status),
+    /// Of one desktop and one status.
+    Desktop(DesktopId, Status),
+    /// What an agent sees besides the tasks of its desktop. Its own dependencies are few, so these may be
+    /// sorted.
+    Lineages(DesktopId, &'a [String]),
+}
+
+/// What together holds each task that is asked for once.
+fn shelves<'a>(scope: Scope, lineages: &'a [String], filter: &TaskFilter) -> Vec<Shelf<'a>> {
+    let statuses: &[Status] = match &*filter.statuses {
+        [] => Status::ALL,
+        some => some,
+    };
+    let of_desktop = |desktop| statuses.iter().map(move |s| Shelf::Desktop(desktop, *s));
+    match (scope.desktop, filter.desktop) {
+        (None, None) if filter.statuses.is_empty() => vec![Shelf::Account],
+        (None, None) => statuses.iter().map(|s| Shelf::Status(*s)).collect(),
+        (None, Some(desktop)) => of_desktop(desktop).collect(),
+        (Some(own), Some(other)) if own != other => vec![Shelf::Lineages(own, lineages)],
+        (Some(own), Some(_)) => of_desktop(own).collect(),
+        (Some(own), None) => of_desktop(own)
+            .chain([Shelf::Lineages(own, lineages)])
+            .collect(),
+    }
+}
+
+impl Shelf<'_> {
+    /// The ids of the newest, one more than a page.
+    fn newest(
+        &self,
+        conn: &mut Conn,
+        account: AccountId,
+        filter: &TaskFilter,
+    ) -> Result<Vec<String>, Fault> {
+        Ok(on_db!(conn, |c| {
+            let mut query = tasks::table
+                .filter(tasks::account_id.eq(account.to_string()))
+                .order(tasks::id.desc())
+                .limit(filter.limit + 1)
+                .select(tasks::id)
+                .into_boxed();
+            if let Some(after) = filter.after {
+                query = query.filter(tasks::id.lt(after.to_string()));
+            }
+            match self {
+                Self::Account => {}
+                Self::Status(status) => query = query.filter(tasks::status.eq(status.as_str())),
+                Self::Desktop(desktop, status) => {
+                    query = query
+                        .filter(tasks::desktop_id.eq(desktop.to_string()))
+                        .filter(tasks::status.eq(status.as_str()));
                 }
-                if let Some(desktop) = filter.desktop {
-                    query = query.filter(tasks::desktop_id.eq(desktop.to_string()));
+                Self::Lineages(own, lineages) => {
+                    query = query
+                        .filter(tasks::lineage_id.eq_any(*lineages))
+                        .filter(tasks::desktop_id.ne(own.to_string()));
+                    if let Some(desktop) = filter.desktop {
+                        query = query.filter(tasks::desktop_id.eq(desktop.to_string()));
+                    }
+                    if !filter.statuses.is_empty() {
+                        let statuses = filter.statuses.iter().map(|status| status.as_str());
+                        query = query.filter(tasks::status.eq_any(statuses));
+                    }
                 }
-                if !statuses.is_empty() {
-                    query = query.filter(tasks::status.eq_any(&statuses));
-                }
-                query
-            }};
-        }
-        let total = query!().count().get_result(c)?;
-        let mut page = query!().order(tasks::id.desc()).limit(filter.limit + 1);
-        if let Some(after) = filter.after {
-            page = page.filter(tasks::id.lt(after.to_string()));
-        }
-        Ok((page.select(tasks::id).load(c)?, total))
-    })
+            }
+            query.load(c)
+        })?)
+    }
 }
 
 /// The first 2,000 characters of each content, and whether that was not all.

@@ -40,7 +40,8 @@ fn every_step_is_the_models(site: &RefCell<Site>) {
     let mut runner = TestRunner::new(Config {
         cases: u32::try_from(sequences).expect("fewer than 4,294,967,296"),
         failure_persistence: None,
-        max_shrink_iters: 2_000,
+        // a short sequence is wanted soon, not the shortest one late
+        max_shrink_time: 20_000,
         ..Config::default()
     });
     let accounts = Cell::new(0);

@@ -91,6 +91,7 @@ impl<'a> Play<'a> {
         let resolved = approvals().filter(|(_, status)| *status != ApprovalStatus::Pending);
         assert_eq!(count("approval.resolved"), resolved.count());
         assert_eq!(count("task.created"), self.ids.len());
+        self.site.db.check_totals();
     }
 
     fn principal(&self, who: Who) -> Principal {

@@ -30,6 +30,7 @@ pub fn hold(engine: Engine, race: impl AsyncFnOnce(&Field)) {
     runtime.block_on(async {
         race(&field).await;
         field.check_log().await;
+        field.site.db.check_totals();
     });
 }
 

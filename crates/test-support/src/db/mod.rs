@@ -4,6 +4,7 @@ mod contents;
 mod postgres;
 mod schema;
 mod sqlite;
+mod totals;
 
 use std::fmt;
 use std::path::Path;
