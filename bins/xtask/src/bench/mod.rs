@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures of the real server, beside a floor measured in the same run.
 
+mod abuse;
 mod decide;
 mod desktop;
 mod floor;
@@ -50,6 +51,8 @@ pub struct Options {
 enum Workload {
     /// Lists of approvals and tasks, and a task
     Lists,
+    /// Approvals beside floods of bad keys, slow clients and uploads
+    Abuse,
     /// Decisions a second through `POST …/tasks/:id/review`
     Decide,
     /// Time and bytes of the pages of the dashboard with 10,000 and 100,000 tasks
@@ -107,6 +110,9 @@ pub fn run(shell: &Shell, options: &Options) -> Result<(), Failure> {
     databases.retain(|(engine, _)| options.engine.is_none_or(|only| only == *engine));
     for (engine, url) in databases {
         match options.workload {
+            Workload::Abuse => {
+                runtime.block_on(abuse::measure(shell, engine, &url))?;
+            }
             Workload::Decide => {
                 runtime.block_on(decide::measure(shell, engine, &url, options))?;
             }
@@ -168,6 +174,15 @@ fn milliseconds(duration: Duration) -> f64 {
 /// Resident memory of a process in MiB, as the kernel counts it.
 fn resident(process: u32) -> Option<f64> {
     memory(process, "VmRSS:")
+}
+
+/// Forgets what [`peak`] was.
+fn forget_peak(process: u32) -> Result<(), Failure> {
+    let path = Path::new("/proc")
+        .join(process.to_string())
+        .join("clear_refs");
+    // 5 is the number for the peak: proc(5)
+    std::fs::write(&path, "5").map_err(|source| Failure::File { path, source })
 }
 
 /// The most that was resident of a process so far, in MiB.
