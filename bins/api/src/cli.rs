@@ -170,6 +170,16 @@ pub(crate) struct Web {
     )]
     pub rate_limit: u32,
 
+    /// MiB that a desktop's runner may upload a minute a credential; 0 switches the limit off
+    #[arg(
+        long,
+        env = "UPLOAD_LIMIT",
+        value_name = "UPLOAD_LIMIT",
+        default_value_t = 600,
+        value_parser = upload_limit
+    )]
+    pub upload_limit: u32,
+
     /// Address under which people reach the server, when it stands behind a proxy
     #[arg(long, env = "PUBLIC_URL", value_name = "PUBLIC_URL", value_parser = public_url)]
     pub public_url: Option<String>,
@@ -195,6 +205,7 @@ impl Web {
     pub(crate) fn config(&self) -> web::WebConfig {
         web::WebConfig {
             rate_limit: self.rate_limit,
+            upload_limit: self.upload_limit,
             trusted_proxies: self.trusted_proxy.clone(),
             public_url: self.public_url.clone(),
             unconfined: false,
@@ -210,6 +221,15 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
 fn rate_limit(text: &str) -> Result<u32, String> {
     text.parse()
         .map_err(|_| "expected a whole number of requests a minute, 0 for no limit".to_owned())
+}
+
+/// A request of 8 MiB must fit.
+fn upload_limit(text: &str) -> Result<u32, String> {
+    let expected = "expected a whole number of MiB a minute, at least 8, or 0 for no limit";
+    match text.parse() {
+        Ok(limit @ (0 | 8..=1_000_000)) => Ok(limit),
+        Ok(_) | Err(_) => Err(expected.to_owned()),
+    }
 }
 
 fn public_url(text: &str) -> Result<String, String> {

@@ -6,6 +6,7 @@ mod audit;
 mod audit_lines;
 mod backup;
 mod cli;
+mod descriptors;
 mod listen;
 mod prune;
 mod quick_start;

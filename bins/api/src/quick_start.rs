@@ -12,11 +12,12 @@ use store::url::DatabaseUrl;
 use store::{Admin, AdminError, Answer, Command, KeyText, Store, StoreConfig, migrations};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use web::{AppState, ServeConfig, WebConfig};
+use web::{AppState, WebConfig};
 
 use crate::Failure;
 use crate::admin::sign_in_link;
 use crate::cli::QuickStart;
+use crate::descriptors;
 use crate::listen::listen_at_every_localhost;
 use crate::serve::{runtime, serve_metrics, stop_on_signal};
 
@@ -68,7 +69,7 @@ pub(crate) fn run(options: &QuickStart) -> Result<(), Failure> {
             listeners,
             state,
             server_stop.clone(),
-            ServeConfig::default(),
+            descriptors::as_they_are(),
         )
         .await;
         server_stop.cancel();

@@ -4,22 +4,24 @@ use store::{Store, StoreConfig};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use web::{AppState, ServeConfig};
+use web::AppState;
 
 use crate::Failure;
 use crate::cli::{Metrics, Serve};
+use crate::descriptors;
 use crate::listen::{listen, listen_at_every_localhost};
 
 pub(crate) fn run(options: &Serve) -> Result<(), Failure> {
     let store = Store::open(&StoreConfig::new(options.database.url()?))?;
     let listeners = listen_at_every_localhost(options.listen)?;
     let address = listeners[0].local_addr()?;
+    let limits = descriptors::raised();
     let state = AppState::new(store.clone(), options.web.config());
     let served: Result<_, Failure> = runtime()?.block_on(async {
         let stop = stop_on_signal()?;
         serve_metrics(&options.metrics, &stop)?;
         tracing::info!(%address, "listening");
-        Ok(web::serve(listeners, state, stop, ServeConfig::default()).await?)
+        Ok(web::serve(listeners, state, stop, limits).await?)
     });
     store.close();
     tracing::info!("stopped");

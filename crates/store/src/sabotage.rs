@@ -67,6 +67,8 @@ mistakes! {
     BackupByCopy = "backup-by-copy",
     /// A migration and its row in the table of versions are not one transaction.
     MigrationByHalves = "migration-by-halves",
+    /// The head of a request may take for ever.
+    NoRequestTimeout = "no-request-timeout",
     /// The program is linked with an old SQLite.
     OldSqlite = "old-sqlite",
 }

@@ -2,7 +2,6 @@
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
 use actix_web::http::header::ACCEPT;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
@@ -12,6 +11,7 @@ use store::sabotage::Mistake;
 
 use crate::auth::origin_secret;
 use crate::call::Caller;
+use crate::large::announced;
 use crate::limits::Counted;
 use crate::pages;
 use crate::problem::{Failure, Reply};
@@ -29,7 +29,7 @@ pub(crate) async fn gate(
         return Ok(request.into_response(refusal));
     }
     let answered = next.call(request).await?;
-    match count_lost_lease(route, &answered) {
+    match count_refused_lease(route, &answered) {
         Ok(()) => Ok(route.surface.shown(answered)),
         Err(failure) => Ok(answered.into_response(failure.response())),
     }
@@ -67,13 +67,13 @@ impl Surface {
 }
 
 /// Only a valid lease token exempts a call from the limit (contract section 7); that it was none
-/// is known afterwards.
-fn count_lost_lease(route: &Route, answered: &ServiceResponse<BoxBody>) -> Result<(), Failure> {
+/// is known afterwards. Whatever else is wrong with a call is refused before its lease is looked at.
+fn count_refused_lease(route: &Route, answered: &ServiceResponse<BoxBody>) -> Result<(), Failure> {
     let request = answered.request();
-    let leased = matches!(counted(route, request), Counted::Leased);
+    let leased = matches!(counted(route, request), Counted::Leased { .. });
     let caller = request.extensions().get::<Caller>().cloned();
     match (AppState::of(request), caller) {
-        (Some(state), Some(caller)) if leased && answered.status() == StatusCode::CONFLICT => {
+        (Some(state), Some(caller)) if leased && answered.status().is_client_error() => {
             state.limits.count(caller.principal(), Counted::Request)
         }
         _ => Ok(()),
@@ -132,7 +132,9 @@ async fn authenticate(request: &HttpRequest, counted: Counted) -> Result<Caller,
 fn counted(route: &Route, request: &HttpRequest) -> Counted {
     let leased = request.headers().contains_key("x-lease-token");
     match route.access {
-        Access::Runner if leased => Counted::Leased,
+        Access::Runner if leased => Counted::Leased {
+            bytes: announced(request.headers()),
+        },
         access if access.is_decision() => Counted::Decision,
         _ => Counted::Request,
     }

@@ -4,9 +4,11 @@ mod assets;
 mod auth;
 mod call;
 mod clock;
+mod connections;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod gate;
+mod large;
 mod limits;
 mod live;
 mod metrics;

@@ -7,7 +7,8 @@ use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _};
@@ -15,11 +16,28 @@ use store::sabotage::Mistake;
 use tracing::Instrument as _;
 
 use crate::call::Caller;
+use crate::connections::UnderWay;
 use crate::problem::Failure;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id that is taken from a request.
 const LONGEST_ID: usize = 128;
+
+/// What an answer has that does not say something else itself. Nothing but pages has anything to load, and
+/// nothing is to be framed, kept, named to others, or drawn into a page of another site.
+const HELD_BACK: [(HeaderName, &str); 5] = [
+    (CACHE_CONTROL, "no-store"),
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (REFERRER_POLICY, "no-referrer"),
+    (X_FRAME_OPTIONS, "DENY"),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
+];
 
 /// Observes one request.
 pub(crate) async fn observe(
@@ -27,6 +45,7 @@ pub(crate) async fn observe(
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
+    let under_way = UnderWay::begin(request.request());
     let id = request_id(&request);
     let method = request.method().clone();
     if Mistake::SecretInLog.made() {
@@ -37,7 +56,7 @@ pub(crate) async fn observe(
     let mut response = result?;
     complete(&mut response, id);
     span.in_scope(|| log(&response, &method, started));
-    Ok(response)
+    Ok(under_way.end_with(response))
 }
 
 /// The id the client sent, or a new one.
@@ -62,8 +81,10 @@ fn complete(response: &mut ServiceResponse<BoxBody>, id: HeaderValue) {
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if !headers.contains_key(CACHE_CONTROL) {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    for (name, value) in HELD_BACK {
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! The server itself: connections, limits, and how it stops.
 
 use std::net::TcpListener;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer};
+use store::sabotage::Mistake;
 use tokio_util::sync::CancellationToken;
 
 use crate::state::AppState;
@@ -19,12 +22,21 @@ pub struct ServeConfig {
     pub workers: Option<usize>,
     /// Most connections a worker.
     pub max_connections: usize,
-    /// How long the head of a request may take.
+    /// How long the first head of a connection may take.
     pub request_timeout: Duration,
-    /// How long an idle connection stays open.
+    /// How long a connection stays open between an answer and the head of the next request, whatever
+    /// comes over it until then.
     pub keep_alive: Duration,
     /// How long requests under way may take to finish once the server stops.
     pub drain: Duration,
+}
+
+impl ServeConfig {
+    /// Threads that serve connections.
+    pub fn workers(&self) -> usize {
+        let processors = || std::thread::available_parallelism().map_or(2, NonZeroUsize::get);
+        self.workers.unwrap_or_else(processors)
+    }
 }
 
 impl Default for ServeConfig {
@@ -67,24 +79,35 @@ fn start(
     stop: &CancellationToken,
     config: ServeConfig,
 ) -> std::io::Result<Server> {
-    let state = state.clone();
+    let (state, connections) = (state.clone(), Arc::clone(&state.connections));
+    let keep_alive = config.keep_alive;
     let mut server = HttpServer::new(move || App::new().configure(crate::configure(&state)))
         // an answer of several pieces must not wait for the acknowledgement of the first
         .tcp_nodelay(true)
-        .client_request_timeout(config.request_timeout)
+        .client_request_timeout(request_timeout(config))
         .keep_alive(config.keep_alive)
+        .workers(config.workers())
         .max_connections(config.max_connections)
         // reads queue for threads, not for connections of the pool
         .worker_max_blocking_threads(BLOCKING_THREADS)
         .shutdown_timeout(config.drain.as_secs())
+        .on_connect(move |connection, extensions| {
+            connections.add(connection, extensions, keep_alive);
+        })
         // a client that has gone frees its wait at once
         .h1_allow_half_closed(false)
         .shutdown_signal(stop.clone().cancelled_owned());
-    if let Some(workers) = config.workers {
-        server = server.workers(workers);
-    }
     for listener in listeners {
         server = server.listen(listener)?;
     }
     Ok(server.run())
+}
+
+/// 0 is no limit at all.
+fn request_timeout(config: ServeConfig) -> Duration {
+    if Mistake::NoRequestTimeout.made() {
+        Duration::ZERO
+    } else {
+        config.request_timeout
+    }
 }

@@ -9,6 +9,8 @@ use store::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Authenticator, Cidr, Site};
+use crate::connections::Connections;
+use crate::large::LargeBodies;
 use crate::limits::Limits;
 use crate::live::Hub;
 use crate::rest::{Claims, Readiness};
@@ -18,6 +20,8 @@ use crate::rest::{Claims, Readiness};
 pub struct WebConfig {
     /// Requests a minute a credential; 0 switches this limit and that of decisions off.
     pub rate_limit: u32,
+    /// MiB that a runner may upload a minute a credential, at least 8; 0 switches this limit off.
+    pub upload_limit: u32,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Cidr>,
     /// The address under which people and programs reach the server.
@@ -31,6 +35,7 @@ impl Default for WebConfig {
     fn default() -> Self {
         Self {
             rate_limit: 1_200,
+            upload_limit: 600,
             trusted_proxies: Vec::new(),
             public_url: None,
             unconfined: false,
@@ -47,6 +52,8 @@ pub struct Shared {
     pub(crate) store: Store,
     pub(crate) auth: Authenticator,
     pub(crate) limits: Limits,
+    pub(crate) large_bodies: LargeBodies,
+    pub(crate) connections: Arc<Connections>,
     pub(crate) hub: Hub,
     pub(crate) claims: Claims,
     pub(crate) readiness: Readiness,
@@ -64,7 +71,9 @@ impl AppState {
                 config.trusted_proxies,
                 Site::new(config.public_url.as_deref()),
             ),
-            limits: Limits::new(config.rate_limit),
+            limits: Limits::new(config.rate_limit, config.upload_limit),
+            large_bodies: LargeBodies::default(),
+            connections: Arc::default(),
             hub: Hub::new(store.clone()),
             claims: Claims::default(),
             readiness: Readiness::default(),
@@ -78,7 +87,10 @@ impl AppState {
     /// Passes on changes to whoever waits, until `stop`; then everything that waits ends.
     /// [`crate::serve`] does this itself.
     pub async fn run(&self, stop: CancellationToken) {
-        self.hub.run(&self.auth, &self.limits, stop).await;
+        tokio::select! {
+            () = self.hub.run(&self.auth, &self.limits, stop) => {}
+            () = self.connections.watch() => {}
+        }
     }
 
     /// The OpenAPI document, made when it is first asked for.

@@ -34,7 +34,7 @@ pub async fn measure(
     let (mut starts, mut idle) = (Vec::new(), Vec::new());
     for _ in 0..options.runs {
         let begin = Instant::now();
-        let server = Server::spawn(shell, url, key.clone())?;
+        let server = Server::spawn(shell, url, key.clone(), &[])?;
         answers(&server).await?;
         starts.push(milliseconds(begin.elapsed()));
         tokio::time::sleep(SILENCE).await;

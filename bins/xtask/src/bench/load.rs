@@ -101,6 +101,29 @@ impl Connection {
         serde_json::from_slice(&body).map_err(|e| failed(&call.path, &e))
     }
 
+    /// Sends a body that is JSON already with a lease, and returns how it was answered.
+    pub async fn upload(
+        &mut self,
+        path: &str,
+        key: &str,
+        lease: &str,
+        json: String,
+    ) -> Result<StatusCode, Failure> {
+        let request = Request::post(path)
+            .header("host", &self.host)
+            .header("x-api-key", key)
+            .header("x-lease-token", lease)
+            .header("content-type", "application/json")
+            .body(Full::from(json))
+            .map_err(|e| failed(path, &e))?;
+        let answer = self.sender.send_request(request).await;
+        let answer = answer.map_err(|e| failed(path, &e))?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await;
+        body.map_err(|e| failed(path, &e))?;
+        Ok(status)
+    }
+
     async fn send(&mut self, call: &Call) -> Result<(StatusCode, Bytes), Failure> {
         let mut request = Request::builder()
             .method(&call.method)

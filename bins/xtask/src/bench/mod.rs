@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures of the real server, beside a floor measured in the same run.
 
+mod abuse;
 mod decide;
 mod desktop;
 mod fanout;
@@ -74,6 +75,8 @@ pub struct Options {
 enum Workload {
     /// Lists of approvals and tasks, and a task
     Lists,
+    /// Approvals beside floods of bad keys, slow clients and uploads
+    Abuse,
     /// Decisions a second through `POST …/tasks/:id/review`
     Decide,
     /// Events to thousands who listen to one account
@@ -150,6 +153,7 @@ pub fn run(shell: &Shell, options: &Options) -> Result<(), Failure> {
         let (url, requests) = (&url, options.requests);
         runtime.block_on(async {
             match options.workload {
+                Workload::Abuse => abuse::measure(shell, engine, url).await,
                 Workload::Decide => decide::measure(shell, engine, url, options).await,
                 Workload::Lists => lists::measure(shell, engine, url, options).await,
                 Workload::Fanout => fanout::measure(shell, engine, url, options).await,
@@ -221,6 +225,15 @@ fn written(process: u32) -> Option<f64> {
         .lines()
         .find_map(|line| line.strip_prefix("write_bytes:"))?;
     line.trim().parse().ok()
+}
+
+/// Forgets what [`peak`] was.
+fn forget_peak(process: u32) -> Result<(), Failure> {
+    let path = Path::new("/proc")
+        .join(process.to_string())
+        .join("clear_refs");
+    // 5 is the number for the peak: proc(5)
+    std::fs::write(&path, "5").map_err(|source| Failure::File { path, source })
 }
 
 /// The most that was resident of a process so far, in MiB.

@@ -27,30 +27,37 @@ impl Server {
     pub async fn start(shell: &Shell, url: &str) -> Result<Self, Failure> {
         shell.output(program(shell, "migrate").args(["run", "--database-url", url]))?;
         let key = account(shell, url, "bench")?;
-        Self::start_another(shell, url, key).await
+        Self::launch(shell, url, key, &["--rate-limit", "0"]).await
     }
 
     /// One more server on a database that has everything.
     pub async fn start_another(shell: &Shell, url: &str, key: Rc<str>) -> Result<Self, Failure> {
-        let server = Self::spawn(shell, url, key)?;
+        Self::launch(shell, url, key, &["--rate-limit", "0"]).await
+    }
+
+    /// A server on a database that has everything, with the limits it has unless told otherwise.
+    pub async fn start_limited(shell: &Shell, url: &str, key: Rc<str>) -> Result<Self, Failure> {
+        Self::launch(shell, url, key, &[]).await
+    }
+
+    async fn launch(
+        shell: &Shell,
+        url: &str,
+        key: Rc<str>,
+        limits: &[&str],
+    ) -> Result<Self, Failure> {
+        let server = Self::spawn(shell, url, key, limits)?;
         server.wait_until_ready().await?;
         Ok(server)
     }
 
     /// The same, not yet listening.
-    pub fn spawn(shell: &Shell, url: &str, key: Rc<str>) -> Result<Self, Failure> {
+    pub fn spawn(shell: &Shell, url: &str, key: Rc<str>, limits: &[&str]) -> Result<Self, Failure> {
         let address = free_address()?;
         let metrics = free_address()?;
         let process = program(shell, "api")
-            .args([
-                "serve",
-                "--database-url",
-                url,
-                "--rate-limit",
-                "0",
-                "--log",
-                "warn",
-            ])
+            .args(["serve", "--database-url", url, "--log", "warn"])
+            .args(limits)
             .args(["--listen", &address.to_string()])
             .args(["--metrics-listen", &metrics.to_string()])
             .stdin(Stdio::null())

@@ -125,7 +125,7 @@ mod tests {
 
     #[actix_web::test]
     async fn a_revocation_ends_what_is_open_under_that_key_only() {
-        let (credentials, limits) = (OpenCredentials::default(), Limits::new(0));
+        let (credentials, limits) = (OpenCredentials::default(), Limits::new(0, 0));
         let open = |id| {
             let place = limits.open(PrincipalId::System).expect("a place");
             Open::new(&credentials, id, CancellationToken::new(), place)

@@ -71,7 +71,7 @@ pub(crate) fn response(request: &HttpRequest, source: impl Source) -> HttpRespon
     let mut response = HttpResponse::Ok();
     response
         .content_type("text/event-stream")
-        .insert_header((CACHE_CONTROL, "no-cache"))
+        .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header(("x-accel-buffering", "no"));
     if request.method() == Method::HEAD {
         return response.finish();

@@ -8,11 +8,14 @@ use contract::Code;
 use futures_util::future::LocalBoxFuture;
 use store::{Idempotency, random_digest};
 
+use crate::call::Caller;
 use crate::problem::Failure;
-use crate::request::{too_large, whole};
+use crate::request::{place, too_large, whole};
 
 /// Most bytes of a form: 100,000 characters of content, each up to four bytes in three letters.
 pub(crate) const LIMIT: usize = 2 << 20;
+/// Most bytes of a form of somebody who is not signed in: an e-mail address and a password.
+const LIMIT_OF_STRANGERS: usize = 16 << 10;
 /// The field that makes a form repeatable.
 const KEY: &str = "idempotencyKey";
 
@@ -122,8 +125,10 @@ impl FromRequest for Form {
         let payload = payload.take();
         let request = request.clone();
         Box::pin(async move {
-            check(&request)?;
-            let body = whole(payload, LIMIT).await?;
+            let limit = limit(&request);
+            check(&request, limit)?;
+            let _place = place(&request).await?;
+            let body = whole(payload, limit).await?;
             let fields = Fields::parse(&body);
             if fields.0.iter().any(|(_, text)| text.contains('\0')) {
                 return Err(Failure::new(Code::InvalidBody, "U+0000 is not allowed"));
@@ -140,11 +145,20 @@ impl FromRequest for Form {
     }
 }
 
-fn check(request: &HttpRequest) -> Result<(), Failure> {
+/// Whoever is not signed in has little to say.
+fn limit(request: &HttpRequest) -> usize {
+    if request.extensions().contains::<Caller>() {
+        LIMIT
+    } else {
+        LIMIT_OF_STRANGERS
+    }
+}
+
+fn check(request: &HttpRequest, limit: usize) -> Result<(), Failure> {
     let length = request.headers().get(CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > LIMIT) {
-        return Err(too_large(LIMIT));
+    if length.is_some_and(|length| length > limit) {
+        return Err(too_large(limit));
     }
     let declared = request.content_type();
     // a form without fields is sent without a type by some clients

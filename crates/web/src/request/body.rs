@@ -16,7 +16,10 @@ use store::Idempotency;
 use tokio::time::timeout;
 
 use super::strict::violation;
+use crate::call::Caller;
+use crate::large::LargeBody;
 use crate::problem::Failure;
+use crate::state::AppState;
 
 const MEBIBYTE: usize = 1 << 20;
 /// A body that takes longer is given up.
@@ -85,6 +88,8 @@ pub(crate) struct Body<T, F = Ordinary> {
     /// As it came.
     pub(crate) bytes: Bytes,
     form: PhantomData<F>,
+    /// Kept until the call is answered: what was made of the body is as large.
+    _place: Option<LargeBody>,
 }
 
 impl<T: DeserializeOwned + Send + 'static, F: Form> FromRequest for Body<T, F> {
@@ -104,6 +109,7 @@ impl<T: DeserializeOwned + Send + 'static, F: Form> FromRequest for Body<T, F> {
             } else {
                 None
             };
+            let place = place(&request).await?;
             let bytes = whole(payload, F::LIMIT).await?;
             let idempotency = key.map(|key| {
                 Idempotency::new(&key, request.method().as_str(), request.path(), &bytes)
@@ -114,8 +120,24 @@ impl<T: DeserializeOwned + Send + 'static, F: Form> FromRequest for Body<T, F> {
                 idempotency,
                 bytes,
                 form: PhantomData,
+                _place: place,
             })
         })
+    }
+}
+
+/// Waits for a place for the body of a caller, if it is a large one.
+///
+/// # Errors
+/// 429 or 503 when there is none.
+pub(crate) async fn place(request: &HttpRequest) -> Result<Option<LargeBody>, Failure> {
+    let caller = request.extensions().get::<Caller>().cloned();
+    match caller.zip(AppState::of(request)) {
+        None => Ok(None),
+        Some((caller, state)) => {
+            let places = &state.large_bodies;
+            places.place(caller.principal(), request.headers()).await
+        }
     }
 }
 
@@ -241,12 +263,13 @@ fn too_slow() -> Failure {
     invalid("the body did not arrive in time")
 }
 
-/// The limit in words; every limit is a number of whole mebibytes.
+/// The limit in words; every limit is a number of whole mebibytes or kibibytes.
 pub(crate) fn too_large(limit: usize) -> Failure {
-    Failure::new(
-        Code::TooLarge,
-        format!("at most {} MiB are read here", limit / MEBIBYTE),
-    )
+    let limit = match limit / MEBIBYTE {
+        0 => format!("{} KiB", limit >> 10),
+        mebibytes => format!("{mebibytes} MiB"),
+    };
+    Failure::new(Code::TooLarge, format!("at most {limit} are read here"))
 }
 
 #[cfg(test)]

@@ -24,6 +24,9 @@ use crate::request::{Id, Number, Query, in_range, last_event_id};
 const LINES: std::ops::RangeInclusive<i64> = 1..=10_000;
 const DEFAULT_LINES: i64 = 1_000;
 
+/// What an agent wrote is no page, wherever a browser ends up with it.
+const DOWNLOADED: &str = "sandbox";
+
 /// Which part of a log to read.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -248,7 +251,7 @@ fn sandboxed(content_type: ContentType) -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     response
         .content_type(content_type)
-        .insert_header((CONTENT_SECURITY_POLICY, "sandbox"));
+        .insert_header((CONTENT_SECURITY_POLICY, DOWNLOADED));
     response
 }
 

@@ -29,7 +29,7 @@ async fn open(world: &World, path: &str, after: Option<&str>) -> Events {
     }
     let response = request.timeout(Duration::from_mins(1)).send().await;
     let response = response.expect("an answer");
-    assert_eq!(response.headers()["cache-control"], "no-cache");
+    assert_eq!(response.headers()["cache-control"], "no-store");
     assert_eq!(response.headers()["x-accel-buffering"], "no");
     assert!(response.headers().get("content-encoding").is_none());
     Events::new(response)
