@@ -87,6 +87,9 @@ pub(crate) struct QuickStart {
     pub tasks: runner::Options,
 
     #[command(flatten)]
+    pub disk: Disk,
+
+    #[command(flatten)]
     pub web: Web,
 
     #[command(flatten)]
@@ -104,6 +107,9 @@ pub(crate) struct Serve {
     /// Where to listen
     #[arg(long, env = "LISTEN", value_name = "LISTEN", default_value = "127.0.0.1:8080", value_parser = listen)]
     pub listen: SocketAddr,
+
+    #[command(flatten)]
+    pub disk: Disk,
 
     #[command(flatten)]
     pub web: Web,
@@ -192,6 +198,37 @@ pub(crate) struct Web {
         value_delimiter = ','
     )]
     pub trusted_proxy: Vec<Cidr>,
+}
+
+#[derive(Args)]
+pub(crate) struct Disk {
+    /// MiB of the disk of SQLite that are kept for decisions: while less is free, uploads and new tasks are
+    /// refused; 0 keeps none
+    #[arg(
+        long,
+        env = "DISK_RESERVE",
+        value_name = "DISK_RESERVE",
+        default_value_t = store::DISK_RESERVE >> 20,
+        value_parser = disk_reserve
+    )]
+    pub disk_reserve: u64,
+}
+
+impl Disk {
+    /// How the server opens a database.
+    pub(crate) fn store(&self, url: DatabaseUrl) -> store::StoreConfig {
+        store::StoreConfig {
+            disk_reserve: self.disk_reserve << 20,
+            ..store::StoreConfig::new(url)
+        }
+    }
+}
+
+fn disk_reserve(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(reserve @ 0..=1_000_000) => Ok(reserve),
+        Ok(_) | Err(_) => Err("expected a whole number of MiB, or 0 to keep none".to_owned()),
+    }
 }
 
 #[derive(Args)]

@@ -9,7 +9,7 @@ use approval_core::{AccountId, DesktopId, KeyKind, KeyRequest};
 use runner::{Level, RunnerConfig, Secret};
 use store::server_lock::ServerLock;
 use store::url::DatabaseUrl;
-use store::{Admin, AdminError, Answer, Command, KeyText, Store, StoreConfig, migrations};
+use store::{Admin, AdminError, Answer, Command, KeyText, Store, migrations};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use web::{AppState, WebConfig};
@@ -47,7 +47,7 @@ pub(crate) fn run(options: &QuickStart) -> Result<(), Failure> {
     let address = listeners[0].local_addr()?;
     let url = prepare_folders(&options.data_dir, &options.workdir)?;
     migrate(&url)?;
-    let store = Store::open(&StoreConfig::new(url.clone()))?;
+    let store = Store::open(&options.disk.store(url.clone()))?;
     let admin = Admin::new(url);
     let home = find_home(&admin)?;
     let level = runner::level();

@@ -1,6 +1,6 @@
 //! `api serve`: the server alone.
 
-use store::{Store, StoreConfig};
+use store::Store;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -12,7 +12,7 @@ use crate::descriptors;
 use crate::listen::{listen, listen_at_every_localhost};
 
 pub(crate) fn run(options: &Serve) -> Result<(), Failure> {
-    let store = Store::open(&StoreConfig::new(options.database.url()?))?;
+    let store = Store::open(&options.disk.store(options.database.url()?))?;
     let listeners = listen_at_every_localhost(options.listen)?;
     let address = listeners[0].local_addr()?;
     let limits = descriptors::raised();

@@ -12,6 +12,7 @@ mod confined;
 mod crash;
 mod disk;
 mod evidence;
+mod full_disk;
 mod io_errors;
 mod linked;
 mod listen;

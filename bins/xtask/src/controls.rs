@@ -60,6 +60,7 @@ const CONTROLS: &[Control] = controls! {
     "sync-normal" "F6": "api" "programs" "io_errors::every_decision_was_synced";
     "backup-by-copy" "F6": "api" "programs" "a_backup_under_load_is_one_moment";
     "migration-by-halves" "F6": "api" "programs" "a_killed_migration_is_whole_or_undone";
+    "no-reserve" "F6": "api" "programs" "decided_in_the_reserve";
     "sync-normal" "F7": "api" "programs" "power_cut::sqlite";
     "answers-forgotten" "F5": "api" "programs" "lost_replies";
     "upload-without-lease" "F8": "store" "conformance" "nothing_is_taken_without_the_current_lease";

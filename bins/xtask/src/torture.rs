@@ -34,6 +34,8 @@ enum Name {
     PowerCut,
     /// Disks that report errors when they are synced or written
     IoErrors,
+    /// A disk that becomes full
+    FullDisk,
     /// Migrations that are killed
     Migrations,
     /// A PostgreSQL that crashes, and connections to it that are killed
@@ -74,6 +76,7 @@ impl Name {
             Self::Kills => ["api", "test(/^crash::/)"],
             Self::PowerCut => ["api", "test(/^power_cut::/)"],
             Self::IoErrors => ["api", "test(/^io_errors::/)"],
+            Self::FullDisk => ["api", "test(/^full_disk::/)"],
             Self::Postgres => ["api", "test(/^postgres_failures::/)"],
             Self::Prune => ["api", "test(/^prune::/) & test(/killed/)"],
             Self::Desktop => ["api", "test(/^chaos::/)"],

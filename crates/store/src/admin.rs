@@ -19,6 +19,7 @@ use crate::rows::{int, text};
 use crate::schema::accounts;
 use crate::url::DatabaseUrl;
 use crate::writer::batch::Batcher;
+use crate::writer::reserve::Reserve;
 use crate::writer::write::PRINCIPALS;
 
 /// Longest name of an account, in characters.
@@ -183,7 +184,7 @@ impl Admin {
             idempotency: None,
             command,
         };
-        let mut batcher = Batcher::new(self.url.clone(), self.clock);
+        let mut batcher = Batcher::new(self.url.clone(), self.clock, Reserve::none(&self.url));
         let mut committed = batcher.run(&[&request]);
         batcher.commit_late();
         batcher.announce(&committed.changes);

@@ -222,6 +222,17 @@ impl Command {
         }
     }
 
+    /// Whether it brings new work or new bytes, rather than going on with what is there.
+    pub(crate) const fn grows(&self) -> bool {
+        matches!(
+            self,
+            Self::AppendLogs { .. }
+                | Self::AddFiles { .. }
+                | Self::CreateTask(_)
+                | Self::RetryTask { .. }
+        )
+    }
+
     /// Bytes of uploads it carries.
     pub(crate) fn upload_bytes(&self) -> usize {
         match self {
@@ -427,6 +438,12 @@ pub enum SubmitError {
     /// The queue is full. Nothing changed.
     #[error("the server is busy")]
     Busy,
+    /// The room that is left on the disk is kept for decisions. Nothing changed.
+    #[error(
+        "the disk of the database is nearly full, and what is left is kept for decisions: uploads and \
+         new tasks are refused until there is room"
+    )]
+    NoRoom,
     /// The database did not answer: the outcome is unknown.
     #[error("the database is unavailable")]
     Unavailable,

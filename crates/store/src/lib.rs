@@ -44,7 +44,7 @@ pub use pool::ReadError;
 pub use prepare::Prepared;
 pub use prune::{Prunable, PruneTotal};
 pub use reads::{ApprovalFilter, BoardFilter, Reads, Scope, TaskFilter};
-pub use store::{CompleteRequest, OpenError, Store, StoreConfig};
+pub use store::{CompleteRequest, DISK_RESERVE, OpenError, Store, StoreConfig};
 pub use views::{
     ActivityPage, ActivityRow, Answer, ApprovalView, AttemptView, BoardColumn, BoardView, Card,
     ChangeSummary, ClaimInput, ClaimView, Credential, CredentialId, Dashboard, Dependent,

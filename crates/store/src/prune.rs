@@ -12,6 +12,7 @@ use crate::dialect;
 use crate::fault::Fault;
 use crate::views::{Answer, Freed, Pruned};
 use crate::writer::batch::Batcher;
+use crate::writer::reserve::Reserve;
 
 /// Tasks that are searched for at a time.
 const FOUND: i64 = 200;
@@ -90,7 +91,7 @@ impl Admin {
         let mut pruner = Pruner {
             account,
             older_than,
-            batcher: Batcher::new(self.url().clone(), self.clock()),
+            batcher: Batcher::new(self.url().clone(), self.clock(), Reserve::none(self.url())),
             total: PruneTotal::default(),
         };
         let mut after = String::new();

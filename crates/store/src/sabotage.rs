@@ -69,6 +69,8 @@ mistakes! {
     MigrationByHalves = "migration-by-halves",
     /// The head of a request may take for ever.
     NoRequestTimeout = "no-request-timeout",
+    /// Nothing of the disk is kept for decisions.
+    NoReserve = "no-reserve",
     /// The program is linked with an old SQLite.
     OldSqlite = "old-sqlite",
 }

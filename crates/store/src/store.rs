@@ -18,11 +18,16 @@ use crate::sweeper::Sweeper;
 use crate::url::DatabaseUrl;
 use crate::writer::Writer;
 use crate::writer::batch::Batcher;
+use crate::writer::reserve::Reserve;
 
 /// Hints that a slow listener may fall behind before it must look at everything again.
 const HINTS: usize = 4_096;
 /// How often evidence is hashed again because uploads came between.
 const PREPARATIONS: u32 = 5;
+
+/// What is usually kept of a disk, in bytes. A batch of uploads may go beyond by some MiB, in the write-ahead
+/// log and in the database; a decision takes a few KiB of each.
+pub const DISK_RESERVE: u64 = 64 << 20;
 
 /// What a store needs to know.
 #[derive(Debug, Clone)]
@@ -31,12 +36,19 @@ pub struct StoreConfig {
     pub url: DatabaseUrl,
     /// Most connections for reading.
     pub readers: u32,
+    /// Bytes of the disk of SQLite that are kept for decisions: while less is free, uploads and new tasks
+    /// are refused with [`SubmitError::NoRoom`]. 0 keeps none.
+    pub disk_reserve: u64,
 }
 
 impl StoreConfig {
     /// The usual configuration for a database.
     pub fn new(url: DatabaseUrl) -> Self {
-        Self { url, readers: 4 }
+        Self {
+            url,
+            readers: 4,
+            disk_reserve: DISK_RESERVE,
+        }
     }
 }
 
@@ -126,7 +138,8 @@ impl Store {
         let clock = Clock::start();
         let pool = ReadPool::open(url, config.readers)?;
         let (changes, _) = broadcast::channel(HINTS);
-        let batcher = Batcher::new(url.clone(), clock);
+        let reserve = Reserve::new(url, config.disk_reserve);
+        let batcher = Batcher::new(url.clone(), clock, reserve);
         let hints = Hints::start(url, &changes);
         let outgoing = hints.as_ref().map(Hints::outgoing);
         let writer = Arc::new(Writer::start(batcher, changes.clone(), outgoing)?);

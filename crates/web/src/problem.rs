@@ -242,9 +242,10 @@ impl From<SubmitError> for Failure {
             SubmitError::OtherOrigin => Self::other_origin(),
             SubmitError::IdempotencyMismatch => Self::new(Code::IdempotencyMismatch, detail),
             SubmitError::InProgress => Self::new(Code::InProgress, detail),
-            SubmitError::Busy | SubmitError::Stale | SubmitError::Unavailable => {
-                Self::unavailable(detail)
-            }
+            SubmitError::Busy
+            | SubmitError::Stale
+            | SubmitError::NoRoom
+            | SubmitError::Unavailable => Self::unavailable(detail),
             SubmitError::Internal => Self::internal(),
         }
     }

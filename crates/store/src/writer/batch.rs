@@ -7,6 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use super::reserve::Reserve;
 use super::world::World;
 use super::{bulk, decide, load, prune, write};
 use crate::clock::Clock;
@@ -35,6 +36,7 @@ pub(crate) struct Batcher {
     url: DatabaseUrl,
     conn: Option<Conn>,
     clock: Clock,
+    reserve: Reserve,
 }
 
 /// Why a batch did not commit.
@@ -48,17 +50,36 @@ enum Failure {
 }
 
 impl Batcher {
-    pub(crate) fn new(url: DatabaseUrl, clock: Clock) -> Self {
+    pub(crate) fn new(url: DatabaseUrl, clock: Clock, reserve: Reserve) -> Self {
         Self {
             url,
             conn: None,
             clock,
+            reserve,
         }
     }
 
     /// Runs a batch to its answers, whatever happens.
     pub(crate) fn run(&mut self, requests: &[&Request]) -> Committed {
-        self.run_with(requests, RETRIES)
+        let Some(is_held_back) = self.reserve.holds_back(requests) else {
+            return self.run_with(requests, RETRIES);
+        };
+        let (held, taken): (Vec<&Request>, Vec<&Request>) =
+            requests.iter().partition(|request| is_held_back(request));
+        let mut committed = self.run_with(&taken, RETRIES);
+        let mut answers = std::mem::take(&mut committed.outcomes).into_iter();
+        let mut refused = refuse(&held, &SubmitError::NoRoom).outcomes.into_iter();
+        committed.outcomes = requests
+            .iter()
+            .filter_map(|request| {
+                if is_held_back(request) {
+                    refused.next()
+                } else {
+                    answers.next()
+                }
+            })
+            .collect();
+        committed
     }
 
     /// The same; `patience` is how often an error without a known cause is taken as a passing one.

@@ -6,6 +6,7 @@ mod decide;
 pub(crate) mod load;
 mod prune;
 mod queue;
+pub(crate) mod reserve;
 pub(crate) mod world;
 pub(crate) mod write;
 

@@ -35,10 +35,11 @@ impl Reserve {
         Self::new(url, 0)
     }
 
-    /// Which of the requests must wait for room. Asks the file system only when one of them grows.
-    pub(crate) fn holds_back(&mut self, requests: &[&Request]) -> impl Fn(&Request) -> bool + use<> {
-        let is_low = requests.iter().any(|r| r.command.grows()) && self.ask();
-        move |request| is_low && request.command.grows()
+    /// Which of the requests must wait for room; `None` when none of them must. Asks the file system only
+    /// when one of them grows.
+    pub(crate) fn holds_back(&mut self, requests: &[&Request]) -> Option<fn(&Request) -> bool> {
+        let is_low = requests.iter().any(|request| request.command.grows()) && self.ask();
+        is_low.then_some(|request| request.command.grows())
     }
 
     /// Whether less than the reserve is free; says so once when that changes.

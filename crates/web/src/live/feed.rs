@@ -51,7 +51,9 @@ impl Events {
     fn of(rows: &[ActivityRow]) -> Option<Self> {
         let (first, last) = (rows.first()?.seq, rows.last()?.seq);
         let mut text = String::new();
-        rows.iter().for_each(|row| sse::event(&mut text, row));
+        for row in rows {
+            sse::event(&mut text, row);
+        }
         let bytes = text.into();
         Some(Self { first, last, bytes })
     }
