@@ -6,6 +6,7 @@ use approval_core::{
 
 use super::super::world::{ApprovalEntry, Origin, Sealing, TaskEntry, World};
 use super::desktops::{heard_from, own_desktop};
+use super::ids::new_id;
 use super::{cascade, visible_task};
 use crate::command::{Leased, Request, SubmitError};
 use crate::prepare::Prepared;
@@ -145,7 +146,7 @@ pub(super) fn complete(
 }
 
 fn open_approval(world: &mut World, request: &Request, task: &Task) {
-    let Some(approval) = task.open_approval(super::tasks::new_id(), world.now) else {
+    let Some(approval) = task.open_approval(new_id(world.now), world.now) else {
         return;
     };
     let event = Event::approval_created(&approval, task);

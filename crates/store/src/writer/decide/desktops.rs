@@ -4,8 +4,8 @@ use approval_core::{Capability, DesktopId, DesktopName, Event, Identity, Refusal
 
 use super::super::world::{DesktopEntry, Origin, World};
 use super::cascade;
+use super::ids::new_id;
 use super::keys::revoke_entry;
-use super::tasks::new_id;
 use crate::command::Request;
 use crate::views::{Answer, DesktopView};
 
@@ -17,7 +17,7 @@ pub(super) fn create(world: &mut World, request: &Request, name: &str) -> Result
     request.principal.require(Capability::DesktopsWrite)?;
     let name = DesktopName::new(name)?;
     let view = DesktopView {
-        id: new_id(),
+        id: new_id(world.now),
         name: name.as_str().to_owned(),
         running: false,
         last_seen_at: None,

@@ -3,7 +3,7 @@
 use approval_core::{Capability, Event, Invalid, KeyId, KeyRequest, PrincipalId, Refusal};
 
 use super::super::world::{KeyEntry, NewUser, Origin, World};
-use super::tasks::new_id;
+use super::ids::new_id;
 use crate::command::{Change, Request};
 use crate::key_text::KeyDigest;
 use crate::views::{Answer, CredentialId, KeyView};
@@ -26,7 +26,7 @@ pub(super) fn create(
         });
     }
     let view = KeyView {
-        id: new_id(),
+        id: new_id(world.now),
         name: wish.name.clone(),
         kind: grant.kind,
         capabilities: grant.capabilities.iter().collect(),
@@ -120,7 +120,7 @@ pub(super) fn create_user(
     if !world.emails.insert(email.clone()) {
         return Err(wrong("belongs to somebody already"));
     }
-    let id = new_id();
+    let id = new_id(world.now);
     world.new_users.push(NewUser {
         account: request.account,
         id,

@@ -6,6 +6,7 @@
 mod attempts;
 mod cascade;
 mod desktops;
+mod ids;
 mod keys;
 mod prunings;
 mod reviews;

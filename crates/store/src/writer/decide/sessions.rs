@@ -3,7 +3,7 @@
 use approval_core::{Digest, PrincipalId, Refusal, SessionId, Timestamp, UserId};
 
 use super::super::world::{LinkEntry, Origin, SessionEntry, World};
-use super::tasks::new_id;
+use super::ids::new_id;
 use crate::command::{ActingSession, Change, EndSessions, Login, Request, SubmitError};
 use crate::views::{Answer, CredentialId, SessionView, is_of_origin};
 
@@ -63,7 +63,7 @@ pub(super) fn open(
         Login::Password { .. } => return Err(SubmitError::Revoked),
         Login::Link(link) => use_link(world, request, user, *link)?,
     }
-    let id = new_id();
+    let id = new_id(world.now);
     let view = SessionView {
         id,
         agent: browser.agent.to_owned(),

@@ -3,9 +3,9 @@
 use approval_core::{
     AccountId, Capability, Event, NewTask, Refusal, RetryChanges, Task, TaskId, TaskState,
 };
-use uuid::Uuid;
 
 use super::super::world::{Origin, TaskEntry, World};
+use super::ids::new_id;
 use super::{cascade, visible_task};
 use crate::command::Request;
 use crate::views::Answer;
@@ -84,7 +84,7 @@ fn plan(world: &World, request: &Request, new: &NewTask) -> Result<TaskEntry, Re
         .map(|d| d.as_ref().map(|e| &*e.task))
         .collect();
     let task = Task::create(
-        new_id(),
+        new_id(world.now),
         new,
         &request.principal,
         world.desktop(request.account, new.desktop).is_some(),
@@ -145,9 +145,4 @@ fn link(world: &mut World, entry: &TaskEntry) {
             known.push(id);
         }
     }
-}
-
-/// A new id: sorted by time, unguessable in its random part.
-pub(super) fn new_id<T: From<Uuid>>() -> T {
-    Uuid::now_v7().into()
 }
