@@ -5,6 +5,7 @@ mod audit;
 mod dependencies;
 mod evidence;
 mod fixtures;
+mod graphs;
 mod invariants;
 mod keys;
 mod leases;
