@@ -368,7 +368,10 @@ impl Graph {
                 let newest = self.newest(*parent);
                 let release = self.released.get(parent);
                 let release = release.unwrap_or_else(|| panic!("task {task}: too early"));
-                assert_eq!((release.task, self.tasks[newest].status), (newest, Status::Done));
+                assert_eq!(
+                    (release.task, self.tasks[newest].status),
+                    (newest, Status::Done)
+                );
                 let approval = self.approvals.get(&newest).map(|a| a.status);
                 let wanted = self.tasks[newest].gated.then_some(ApprovalStatus::Approved);
                 assert_eq!(approval, wanted, "task {task}: a parent was not decided");
@@ -408,7 +411,11 @@ impl Graph {
                 }
             }
         }
-        assert_eq!(self.released.len(), self.tries.len(), "something never ends");
+        assert_eq!(
+            self.released.len(),
+            self.tries.len(),
+            "something never ends"
+        );
         let position = |id: &TaskId| self.tasks.iter().position(|t| t.id == *id);
         for (task, state) in self.tasks.iter().enumerate() {
             let mut parents = state.depends_on.iter().map(position);

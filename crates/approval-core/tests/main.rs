@@ -12,5 +12,6 @@ mod leases;
 mod limits;
 mod retention;
 mod retries;
+mod states;
 mod texts;
 mod transitions;

@@ -110,12 +110,19 @@ impl<'a> Graph<'a> {
                 }
             }
         }
-        assert_eq!(self.released.len(), self.tries.len(), "something never ends");
+        assert_eq!(
+            self.released.len(),
+            self.tries.len(),
+            "something never ends"
+        );
     }
 
     fn node_of(&self, id: TaskId) -> usize {
         let has = |tries: &Vec<TaskId>| tries.contains(&id);
-        self.tries.iter().position(has).expect("a task of the graph")
+        self.tries
+            .iter()
+            .position(has)
+            .expect("a task of the graph")
     }
 
     /// Creates the next node, depending on any try of its parents. First it asks for a cycle, with the id

@@ -43,7 +43,11 @@ impl Replay {
             );
             on_a_retry |= tries[0] != *done;
         }
-        self.see(if on_a_retry { "start on a retry" } else { "start" });
+        self.see(if on_a_retry {
+            "start on a retry"
+        } else {
+            "start"
+        });
     }
 
     fn row(&mut self, graph: &Graph<'_>, kind: &str, payload: &Value) {
