@@ -55,6 +55,7 @@ const CONTROLS: &[Control] = controls! {
     "no-account-lock" "F4": "store" "races" "one_of_four_deciders_wins_each_task";
     "begin-deferred" "F4": "store" "races" "sqlite::administration_goes_on_beside_a_busy_server";
     "upload-after-seal" "F4": "store" "races" "what_was_sealed_is_what_is_stored";
+    "no-account-lock" "L5": "store" "histories" "every_history_is_that_of_a_sequential_account";
     "answers-forgotten" "F5": "store" "conformance" "idempotency";
     "answer-before-commit" "F6": "api" "programs" "a_killed_server_has_kept_every_word";
     "sync-normal" "F6": "api" "programs" "io_errors::every_decision_was_synced";

@@ -28,6 +28,12 @@ enum Name {
     Bytes,
     /// Runners that are killed, stopped beyond their lease, and cut off while they work
     Desktop,
+    /// Random graphs of tasks, by the rule alone
+    Graphs,
+    /// Random graphs of tasks in a database
+    GraphsStored,
+    /// Histories of concurrent clients, held against a sequential model
+    Histories,
     /// Servers that are killed while clients write
     Kills,
     /// Servers and databases whose disk loses its power
@@ -58,6 +64,8 @@ enum Name {
     Render,
     /// Attempts that are uploaded to, ended and approved at the same time
     Seal,
+    /// Every state of a small account; a round is a thousand states of each plan at most
+    States,
 }
 
 impl Name {
@@ -72,6 +80,10 @@ impl Name {
                 "web",
                 "test(/^stored::/) | test(byte_strings_that_mean_harm)",
             ],
+            Self::Graphs => ["approval-core", "test(/^graphs::/)"],
+            Self::GraphsStored => ["store", "binary(graphs)"],
+            Self::Histories => ["store", "binary(histories) & test(/::every_history/)"],
+            Self::States => ["approval-core", "test(/^states::/)"],
             Self::Migrations => ["api", "test(/^migration_kills::/)"],
             Self::Kills => ["api", "test(/^crash::/)"],
             Self::PowerCut => ["api", "test(/^power_cut::/)"],

@@ -15,6 +15,15 @@ pub const MODE_OFF: Settings = Settings {
     require_evidence: false,
 };
 
+/// The number that `cargo xtask torture` asks for with `TORTURE_ROUNDS`; `few` when nobody asks.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests have no command line of ours to carry configuration"
+)]
+pub fn rounds(few: usize) -> usize {
+    std::env::var("TORTURE_ROUNDS").map_or(few, |text| text.parse().expect("a number"))
+}
+
 pub fn task_id(number: u128) -> TaskId {
     Uuid::from_u128(number).into()
 }
