@@ -347,6 +347,7 @@ impl Graph {
                     Consequence::Start => self.tasks[task].run(&parents).expect("free"),
                     Consequence::Cancel => self.tasks[task].cancel_by_dependency(),
                 }
+                assert_ne!(self.tasks[task].status, Status::Pending, "it stays");
                 moved = true;
             }
         }

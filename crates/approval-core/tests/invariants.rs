@@ -385,6 +385,7 @@ impl Account {
                     Consequence::Start => task.run(&parents).expect("nothing blocks"),
                     Consequence::Cancel => task.cancel_by_dependency(),
                 }
+                assert_ne!(task.status, Status::Pending, "a consequence without effect");
                 moved = true;
             }
         }

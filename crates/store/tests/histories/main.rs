@@ -14,7 +14,7 @@ use test_support::{Engine, Site, check_chain, on_both_engines, rounds};
 use crate::clients::play;
 
 /// Histories on each engine, when nobody asks for more.
-const HISTORIES: usize = 3;
+const HISTORIES: usize = 2;
 /// Stores on one PostgreSQL.
 const STORES: usize = 3;
 
