@@ -1,5 +1,6 @@
 //! The real programs from outside: started as processes, spoken to over REST, killed.
 
+mod abuse;
 mod admin;
 mod agents;
 mod at_work;

@@ -72,6 +72,7 @@ const CONTROLS: &[Control] = controls! {
     "get-that-acts" "F10": "web" "http" "no_get_changes_a_row";
     "secret-in-log" "F10": "api" "programs" "a_secret_comes_out_nowhere";
     "streams-for-ever" "F10": "api" "programs" "a_revoked_key_hears_and_does_nothing_more";
+    "no-request-timeout" "F10": "api" "programs" "abuse::slow";
     "undocumented-status" "F11": "api" "programs" "openapi::sqlite";
     "prune-recent" "F12": "store" "conformance" "only_finished_and_decided_work_goes";
     "log-after-commit" "F12": "api" "programs" "what_cannot_be_logged_does_not_happen";

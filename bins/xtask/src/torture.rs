@@ -22,6 +22,8 @@ pub struct Options {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Name {
+    /// Clients that are slow for minutes
+    Abuse,
     /// Databases that are restored from a backup under load, and backups that are killed
     Backup,
     /// Byte strings, names and values that databases and renderers like to repair
@@ -44,6 +46,8 @@ enum Name {
     FullDisk,
     /// Migrations that are killed
     Migrations,
+    /// Ways to write paths, hosts and headers
+    Paths,
     /// A PostgreSQL that crashes, and connections to it that are killed
     Postgres,
     /// Prunings that are killed
@@ -72,6 +76,7 @@ impl Name {
     /// The package whose test it is, and the test.
     const fn test(self) -> [&'static str; 2] {
         match self {
+            Self::Abuse => ["api", "test(/^abuse::/)"],
             Self::Backup => [
                 "api",
                 "test(/^(restores|backup)::/) & test(/under_load|killed/)",
@@ -86,6 +91,7 @@ impl Name {
             Self::States => ["approval-core", "test(/^states::/)"],
             Self::Migrations => ["api", "test(/^migration_kills::/)"],
             Self::Kills => ["api", "test(/^crash::/)"],
+            Self::Paths => ["web", "test(/^paths::/)"],
             Self::PowerCut => ["api", "test(/^power_cut::/)"],
             Self::IoErrors => ["api", "test(/^io_errors::/)"],
             Self::FullDisk => ["api", "test(/^full_disk::/)"],

@@ -1,7 +1,7 @@
 //! Where a request with a session cookie may come from (contract sections 6 and 7): browsers send
 //! the cookie along whoever made them send the request.
 
-use std::net::IpAddr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{HOST, HeaderMap, HeaderName, ORIGIN};
@@ -69,7 +69,13 @@ impl Site {
     /// name server can point elsewhere.
     fn knows(&self, host: &str) -> bool {
         let name = without_port(host);
-        let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        let bracketed = name
+            .strip_prefix('[')
+            .and_then(|name| name.strip_suffix(']'));
+        let is_address = match bracketed {
+            Some(name) => name.parse::<Ipv6Addr>().is_ok(),
+            None => name.parse::<Ipv4Addr>().is_ok(),
+        };
         let is_public = self.public.as_deref().and_then(host_of) == Some(host);
         is_public || is_address || name.eq_ignore_ascii_case("localhost")
     }

@@ -5,6 +5,7 @@ mod authz;
 mod bodies;
 mod bound;
 mod diffs;
+mod headers;
 mod live;
 mod logs;
 mod mission;

@@ -604,11 +604,8 @@ async fn every_page_has_its_headers(world: &World) {
     );
     for path in [format!("{TASKS}?limit=200"), "/openapi.json".to_owned()] {
         let answer = send(world.request(&world.owner, "GET", &path)).await;
-        assert_eq!(
-            answer.header("content-security-policy"),
-            "",
-            "{path}: JSON is no page"
-        );
+        let policy = answer.header("content-security-policy");
+        assert!(!policy.contains("'self'"), "{path}: JSON is no page");
     }
 }
 

@@ -91,11 +91,12 @@ async fn a_link_signs_in_once(world: &World) {
         "#",
         "0",
         &"0".repeat(64),
-        &"x".repeat(100_000),
+        &"x".repeat(10_000),
         "' or 1=1 --",
     ] {
         by_link(world, garbage).await.shows(401);
     }
+    by_link(world, &"x".repeat(17_000)).await.shows(413);
     let token = world.link(world.account, user).await;
     let whole = format!(" http://127.0.0.1:8080/sign-in#{token}\r\n");
     by_link(world, &whole).await.leads();
