@@ -199,7 +199,7 @@ impl Place {
     async fn giant_heads(&self) {
         let url = self.site.server.url();
         let key = self.site.owner.key();
-        let many: String = (0..5_000).map(|n| format!("x-{n}: 1\r\n")).collect();
+        let many = headers(5_000);
         let heads = [
             (
                 "a header of 1 MiB",
@@ -207,10 +207,7 @@ impl Place {
             ),
             ("a name of 1 MiB", format!("{}: 1\r\n", "a".repeat(1 << 20))),
             ("5,000 headers", many),
-            (
-                "97 headers",
-                (0..97).map(|n| format!("x-{n}: 1\r\n")).collect(),
-            ),
+            ("97 headers", headers(97)),
         ];
         for (what, headers) in heads {
             let mut wire = Wire::open(url).await;
@@ -278,4 +275,10 @@ fn member(route: &Route) -> &'static str {
         "desktops" => "name",
         _ => "title",
     }
+}
+
+/// So many headers.
+fn headers(number: usize) -> String {
+    let headers: Vec<String> = (0..number).map(|n| format!("x-{n}: 1\r\n")).collect();
+    headers.concat()
 }

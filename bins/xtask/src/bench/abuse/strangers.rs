@@ -1,6 +1,7 @@
 //! Bad keys: well-formed ones that nobody has, and nonsense, from many addresses.
 
 use std::cell::Cell;
+use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -92,7 +93,11 @@ fn bad_key(number: u32) -> String {
         return format!("csk_human_{number:072}");
     }
     let digits = Sha256::digest(number.to_be_bytes());
-    let digits: String = digits.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = digits.iter().fold(String::new(), |mut text, byte| {
+        // writing to a string cannot fail
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
     let text = format!("csk_human_{digits}");
     let checksum = crc32fast::hash(text.as_bytes());
     format!("{text}{checksum:08x}")
