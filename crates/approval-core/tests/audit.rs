@@ -159,6 +159,7 @@ fn found(alter: impl FnOnce(&mut Export)) -> Vec<String> {
     let mut export = whole();
     alter(&mut export);
     let verdict = check(&export);
+    assert_eq!(verdict.is_clean(), verdict.findings.is_empty());
     verdict.findings.iter().map(ToString::to_string).collect()
 }
 

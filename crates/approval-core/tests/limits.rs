@@ -168,6 +168,7 @@ fn feedback_has_up_to_10_000_characters() {
         assert_eq!(invalid_field(Invalid::Decision, long), Some("feedback"));
     }
     assert_eq!(MAX_FEEDBACK, 10_000);
+    assert_eq!(MAX_OUTPUT_BYTES, 1_048_576);
     let long_blank = Feedback::new(&" ".repeat(10_001));
     assert_eq!(
         invalid_field(Invalid::Decision, long_blank),
