@@ -30,12 +30,11 @@ impl Line<'_> {
     /// The status of a request exactly as written here: clients of their own tidy paths. `None` when the
     /// server closes without an answer.
     async fn status(&mut self, request: &[u8]) -> Option<u16> {
-        let mut stream = match self.stream.take() {
-            Some(stream) => stream,
-            None => {
-                let stream = TcpStream::connect(self.world.address()).await;
-                stream.expect("a connection")
-            }
+        let mut stream = if let Some(stream) = self.stream.take() {
+            stream
+        } else {
+            let stream = TcpStream::connect(self.world.address()).await;
+            stream.expect("a connection")
         };
         stream.write_all(request).await.ok()?;
         let mut answer = Vec::new();
