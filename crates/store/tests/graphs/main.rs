@@ -61,7 +61,8 @@ fn a_task_starts_once_after_its_parents_and_reads_what_was_approved(
         *accounts.borrow_mut() += 1;
         let mut site = site.borrow_mut();
         runtime.block_on(async {
-            let mut graph = Graph::new(&mut site, *accounts.borrow(), nodes).await;
+            let account = *accounts.borrow();
+            let mut graph = Graph::new(&mut site, account, nodes).await;
             for choice in choices {
                 graph.event(choice).await;
             }
