@@ -106,8 +106,8 @@ impl Place {
             wire.send(&request("GET", APPROVALS, self.site.owner.key(), "", b""))
                 .await;
             assert_eq!(wire.reply(PATIENCE).await.expect("an answer").status, 200);
-            let without = self.approving().replace("x-api-key", "x-no-key");
-            wire.send(without.as_bytes()).await;
+            // one with a body would end the connection, unread
+            wire.send(&request("GET", APPROVALS, "", "", b"")).await;
             let refused = wire.reply(PATIENCE).await.expect("an answer");
             assert!(matches!(refused.status, 401 | 429), "{}", refused.status);
         }
