@@ -15,6 +15,7 @@ mod backup;
 mod clock;
 mod command;
 mod dialect;
+mod durability;
 mod fault;
 mod file_facts;
 mod key_text;
@@ -38,6 +39,7 @@ pub use command::{
     ActingSession, Answered, Change, Command, DecisionTarget, EndSessions, FileUpload, Idempotency,
     Leased, LogUpload, Login, Request, SubmitError, Sweep, UploadedPart,
 };
+pub use durability::weak_settings;
 pub use file_facts::{DiffLines, FileFacts};
 pub use key_text::{KeyDigest, KeyText, random_digest};
 pub use pool::ReadError;

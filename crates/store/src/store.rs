@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::command::{Answered, Change, Command, Idempotency, Leased, Request, SubmitError};
 use crate::connection::{Conn, ConnectError, Role};
 use crate::dialect;
+use crate::durability;
 use crate::migrations::{self, MigrationError};
 use crate::notify::Hints;
 use crate::pool::{ReadError, ReadPool};
@@ -135,6 +136,12 @@ impl Store {
         let mut conn = Conn::open(url, Role::Writer)?;
         dialect::checkpoint(&mut conn).map_err(OpenError::Checkpoint)?;
         drop(conn);
+        for setting in durability::weak_settings(url)? {
+            tracing::warn!(
+                setting,
+                "PostgreSQL runs with this off: decisions that were acknowledged are lost when it crashes"
+            );
+        }
         let clock = Clock::start();
         let pool = ReadPool::open(url, config.readers)?;
         let (changes, _) = broadcast::channel(HINTS);

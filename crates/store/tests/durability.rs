@@ -14,7 +14,7 @@ use store::{
     ActivityRow, Command, CompleteRequest, Credential, DecisionTarget, KeyText, Request, Store,
     StoreConfig, TaskFilter, TaskView,
 };
-use test_support::{Engine, Runner, Site, check_chain, claim, log_entry, task};
+use test_support::{Engine, Runner, Site, TestDb, check_chain, claim, log_entry, task};
 
 /// Names database and credentials to the process that will be killed.
 const WHERE: &str = "STORE_DURABILITY_TEST";
@@ -287,4 +287,29 @@ async fn check_wholeness(site: &Site, tasks: &[TaskView], log: &[ActivityRow]) {
 async fn has_log(site: &Site, id: TaskId) -> bool {
     let lines = site.read(move |reads| reads.logs(id, 1, -1, 9)).await;
     lines.len() == 1 && lines[0].bytes == id.to_string().as_bytes()
+}
+
+/// Asked as the writer would be answered: a setting of the database counts.
+#[test]
+fn a_postgres_that_loses_commits_is_told_from_one_that_keeps_them() {
+    let Some(db) = TestDb::migrated(Engine::Postgres) else {
+        return;
+    };
+    let url = db.url().parse().unwrap();
+    let is_weak = || {
+        let weak = store::weak_settings(&url).unwrap();
+        weak.contains(&"synchronous_commit".to_owned())
+    };
+    let name = db
+        .query_scalar("SELECT current_database()")
+        .unwrap()
+        .unwrap();
+    for (setting, weak) in [("off", true), ("on", false), ("remote_apply", false)] {
+        let alter = format!("ALTER DATABASE \"{name}\" SET synchronous_commit = {setting}");
+        db.execute(&alter).unwrap();
+        assert_eq!(is_weak(), weak, "{setting}");
+    }
+    let sqlite = TestDb::migrated_sqlite();
+    let none = store::weak_settings(&sqlite.url().parse().unwrap());
+    assert!(none.unwrap().is_empty());
 }
