@@ -197,7 +197,7 @@ fn what_is_in_the_way_stays_unless_a_killed_backup_left_it() {
 fn a_failure_says_what_is_wrong() {
     let (db, folder) = (database(), folder());
     let file = folder.path().join("copy.db");
-    for nowhere in ["/nonexistent/copy.db", "/proc/copy.db"] {
+    for nowhere in ["/nonexistent/copy.db", "/proc/sys/copy.db"] {
         let message = refused(db.url(), Path::new(nowhere));
         assert!(
             message.contains("cannot write") && message.contains(nowhere),
