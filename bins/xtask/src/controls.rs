@@ -19,6 +19,10 @@ use crate::test::with_database;
 pub struct Options {
     /// Only the mistakes whose names contain this
     filter: Option<String>,
+
+    /// The suites have just passed: do not run them without a mistake first
+    #[arg(long)]
+    passed: bool,
 }
 
 /// A mistake of `crates/store/src/sabotage.rs`, and a suite that must notice it.
@@ -88,7 +92,11 @@ pub fn run(shell: &Shell, options: &Options) -> Result<(), Failure> {
         shell,
         Some(&cluster),
         options.filter.as_deref().unwrap_or(""),
-        Before::Unknown,
+        if options.passed {
+            Before::Passed
+        } else {
+            Before::Unknown
+        },
     )
 }
 
