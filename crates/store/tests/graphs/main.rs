@@ -48,7 +48,7 @@ fn a_task_starts_once_after_its_parents_and_reads_what_was_approved(
     let mut runner = TestRunner::new(Config {
         cases: u32::try_from(graphs).expect("fewer than 4,294,967,296"),
         failure_persistence: None,
-        max_shrink_iters: 500,
+        max_shrink_iters: 50,
         ..Config::default()
     });
     let drawn = (
