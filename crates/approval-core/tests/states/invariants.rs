@@ -41,19 +41,17 @@ fn find(
     {
         return Some("a dead lease was accepted".to_owned());
     }
-    let slots = after.slots.iter().enumerate();
-    slots
-        .filter_map(|(task, new)| {
-            let old = before.slots.get(task);
-            if old.is_some_and(|old| std::rc::Rc::ptr_eq(old, new)) {
-                return None;
-            }
-            let broken = of_slot(new)
-                .or_else(|| of_decisions(command, old.map(|o| &**o), new))
-                .or_else(|| of_start(task, old.map(|o| &**o), new, after))?;
-            Some(format!("task {task}: {broken}"))
-        })
-        .next()
+    let mut slots = after.slots.iter().enumerate();
+    slots.find_map(|(task, new)| {
+        let old = before.slots.get(task);
+        if old.is_some_and(|old| std::rc::Rc::ptr_eq(old, new)) {
+            return None;
+        }
+        let broken = of_slot(new)
+            .or_else(|| of_decisions(command, old.map(|o| &**o), new))
+            .or_else(|| of_start(task, old.map(|o| &**o), new, after))?;
+        Some(format!("task {task}: {broken}"))
+    })
 }
 
 /// A decision that an agent asks for; whether it may cancel depends on the state.

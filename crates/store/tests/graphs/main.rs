@@ -7,7 +7,7 @@
 mod graph;
 mod log;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -48,20 +48,20 @@ fn a_task_starts_once_after_its_parents_and_reads_what_was_approved(
     let mut runner = TestRunner::new(Config {
         cases: u32::try_from(graphs).expect("fewer than 4,294,967,296"),
         failure_persistence: None,
-        max_shrink_iters: 500,
+        max_shrink_iters: 50,
         ..Config::default()
     });
     let drawn = (
         prop::collection::vec(node(), 2..=NODES),
         prop::collection::vec(any::<usize>(), COMMANDS),
     );
-    let accounts = RefCell::new(0);
+    let accounts = Cell::new(0);
     let seen = RefCell::new(BTreeMap::<&str, u32>::new());
     let outcome = runner.run(&drawn, |(nodes, choices)| {
-        *accounts.borrow_mut() += 1;
+        accounts.set(accounts.get() + 1);
         let mut site = site.borrow_mut();
         runtime.block_on(async {
-            let mut graph = Graph::new(&mut site, *accounts.borrow(), nodes).await;
+            let mut graph = Graph::new(&mut site, accounts.get(), nodes).await;
             for choice in choices {
                 graph.event(choice).await;
             }
