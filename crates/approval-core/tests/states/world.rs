@@ -14,6 +14,10 @@ const FRESH: u64 = 9;
 /// What the account is made of.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of a task")]
 #[derive(Debug, Clone, Copy)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own, named where it is set"
+)]
 pub struct Plan {
     /// The first task requires approval.
     pub flag: bool,

@@ -7,7 +7,7 @@
 mod graph;
 mod log;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -55,14 +55,13 @@ fn a_task_starts_once_after_its_parents_and_reads_what_was_approved(
         prop::collection::vec(node(), 2..=NODES),
         prop::collection::vec(any::<usize>(), COMMANDS),
     );
-    let accounts = RefCell::new(0);
+    let accounts = Cell::new(0);
     let seen = RefCell::new(BTreeMap::<&str, u32>::new());
     let outcome = runner.run(&drawn, |(nodes, choices)| {
-        *accounts.borrow_mut() += 1;
+        accounts.set(accounts.get() + 1);
         let mut site = site.borrow_mut();
         runtime.block_on(async {
-            let account = *accounts.borrow();
-            let mut graph = Graph::new(&mut site, account, nodes).await;
+            let mut graph = Graph::new(&mut site, accounts.get(), nodes).await;
             for choice in choices {
                 graph.event(choice).await;
             }
