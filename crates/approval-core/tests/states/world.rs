@@ -12,7 +12,6 @@ const STEP: i64 = 15;
 const FRESH: u64 = 9;
 
 /// What the account is made of.
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of a task")]
 #[derive(Debug, Clone, Copy)]
 #[expect(
     clippy::struct_excessive_bools,
