@@ -37,6 +37,12 @@ struct Sent {
     requests: Cell<u32>,
     bytes: Cell<f64>,
     accepted: Cell<f64>,
+    /// Requests that were told to wait.
+    refused: Cell<u32>,
+    /// Requests with any other answer than those.
+    other: Cell<u32>,
+    /// Connections that ended without an answer.
+    cut: Cell<u32>,
 }
 
 /// Uploads until the end.
@@ -65,7 +71,9 @@ pub fn upload(
             tokio::task::spawn_local(async move {
                 loop {
                     // the server may close a connection instead of reading all of a body
-                    let _closed = upload.on_a_connection(address, begin).await;
+                    if upload.on_a_connection(address, begin).await.is_err() {
+                        upload.sent.cut.set(upload.sent.cut.get() + 1);
+                    }
                 }
             });
         }
@@ -82,8 +90,11 @@ pub fn upload(
         }
         let seconds = begin.elapsed().as_secs_f64();
         Ok(vec![
-            ("sent", sent.bytes.get() / seconds / 1e6, "MB/s"),
+            ("offered", sent.bytes.get() / seconds / 1e6, "MB/s"),
             ("taken in", sent.accepted.get() / seconds / 1e6, "MB/s"),
+            ("told to wait", f64::from(sent.refused.get()), "times"),
+            ("answered otherwise", f64::from(sent.other.get()), "times"),
+            ("cut without an answer", f64::from(sent.cut.get()), "times"),
         ])
     })
 }
@@ -112,8 +123,10 @@ impl Upload {
             let status = connection
                 .upload(&self.path, &self.key, &self.lease, body)
                 .await?;
-            if status.is_success() {
-                self.sent.accepted.set(self.sent.accepted.get() + bytes);
+            match status.as_u16() {
+                200..300 => self.sent.accepted.set(self.sent.accepted.get() + bytes),
+                429 => self.sent.refused.set(self.sent.refused.get() + 1),
+                _ => self.sent.other.set(self.sent.other.get() + 1),
             }
         }
     }

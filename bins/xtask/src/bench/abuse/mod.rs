@@ -55,7 +55,9 @@ pub async fn measure(shell: &Shell, engine: Engine, url: &str) -> Result<(), Fai
     }
     let desktop = Desktop::create(&unlimited, &unlimited.key).await?;
     let tasks = desktop.prepare(&unlimited, 4 * APPROVALS).await?;
-    let hostile = Desktop::create(&unlimited, &unlimited.key).await?;
+    // each with a budget of uploads of its own
+    let slow = Desktop::create(&unlimited, &unlimited.key).await?;
+    let flooding = Desktop::create(&unlimited, &unlimited.key).await?;
     let key = Rc::clone(&unlimited.key);
     drop(unlimited);
 
@@ -68,7 +70,7 @@ pub async fn measure(shell: &Shell, engine: Engine, url: &str) -> Result<(), Fai
         .collect();
     let mut calls = calls.into_iter();
     let mut report = Report::new("abuse", engine.name());
-    for (name, attack) in attacks(&server, &hostile).await? {
+    for (name, attack) in attacks(&server, &slow, &flooding).await? {
         let calls = calls.by_ref().take(APPROVALS as usize).collect();
         beside(&server, name, attack, calls, &mut report).await?;
     }
@@ -78,13 +80,16 @@ pub async fn measure(shell: &Shell, engine: Engine, url: &str) -> Result<(), Fai
 /// What is measured, in turn.
 async fn attacks(
     server: &Server,
-    hostile: &Desktop,
+    slow: &Desktop,
+    flooding: &Desktop,
 ) -> Result<Vec<(&'static str, Option<Attack>)>, Failure> {
     let (address, process) = (server.address, server.process());
-    let key = hostile.key.to_string();
-    let slow_key = key.clone();
-    let task = running(server, hostile).await?;
-    let (id, desktop) = (task, hostile.id.clone());
+    let slow_key = slow.key.to_string();
+    let agent = flood::Agent {
+        key: flooding.key.to_string(),
+        desktop: flooding.id.clone(),
+        task: running(server, flooding).await?,
+    };
     Ok(vec![
         ("quiet", None),
         (
@@ -99,14 +104,7 @@ async fn attacks(
         ),
         (
             "an agent that uploads 100 MB/s",
-            Some(Box::new(move |end| {
-                let agent = flood::Agent {
-                    key,
-                    desktop,
-                    task: id,
-                };
-                flood::upload(address, &agent, end)
-            })),
+            Some(Box::new(move |end| flood::upload(address, &agent, end))),
         ),
     ])
 }

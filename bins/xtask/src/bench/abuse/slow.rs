@@ -45,7 +45,11 @@ pub fn dawdle(
         end.cancelled().await;
         Ok(vec![
             ("connections opened", f64::from(opened.get()), ""),
-            ("open at the end", f64::from(sockets(server)), ""),
+            (
+                "sockets at the end, two a connection",
+                f64::from(sockets(server)),
+                "",
+            ),
         ])
     })
 }
@@ -59,7 +63,7 @@ fn beginnings(address: SocketAddr, key: &str) -> Vec<String> {
     );
     vec![
         format!("GET /api/mission-control/approvals HTTP/1.1\r\nhost: {address}\r\nx-slow: "),
-        format!("{upload}content-length: 8000000\r\n\r\n{{\"entries\":["),
+        format!("{upload}content-length: 60000\r\n\r\n{{\"entries\":["),
         format!(
             "POST /sign-in HTTP/1.1\r\nhost: {address}\r\n{form}\r\ncontent-length: 8000\r\n\r\nemail="
         ),
